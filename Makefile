@@ -1,0 +1,80 @@
+# `make help` lists the commands. Everything runs in .venv, made on first use.
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON  ?= python3
+WORKERS ?= 2
+PORT    ?= 8000
+
+BIN       := .venv/bin
+INSTALLED := .venv/.installed
+NOTEBOOKS := $(wildcard book/*.ipynb)
+
+# Stamps are named after a checksum of what they depend on, so that a fresh checkout, a touched file or a
+# deleted one is judged by content and not by dates.
+checksum = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -path '*/.*' -exec cksum {} + \
+             2>/dev/null | LC_ALL=C sort -k3 | cksum | cut -d' ' -f1)
+
+# A notebook's outputs depend on its own code, which the execution cache watches, and on these, which it does not.
+EXECUTED := _build/.executed-$(call checksum,cwn_lite book/results book/paper book/explorables requirements.txt)
+BUILT    := _build/.built-$(call checksum,cwn_lite book _config.yml _toc.yml requirements.txt)
+
+.PHONY: help book test serve lint fmt refresh readme clean
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@echo "Settings: PYTHON=python3.12 (for .venv), WORKERS=2 (test processes), PORT=8000 (serve)"
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "The book's locked packages need Python 3.11 or newer; '$(PYTHON)' is" \
+	       "$$($(PYTHON) --version 2>/dev/null || echo 'not there'). Name another: make $(or $(MAKECMDGOALS),book) PYTHON=python3.12"; \
+	  exit 1; }
+	@test -x $(BIN)/python || { echo "Making .venv"; $(PYTHON) -m venv .venv; }
+	@echo "Installing requirements.txt into .venv (some minutes the first time)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt \
+	  | { grep --line-buffered -v '^Requirement already satisfied' || true; }
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+book: $(BUILT) ## execute the notebooks and build the pages
+	@echo
+	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+	@echo "     or:  make serve"
+
+$(EXECUTED): | $(INSTALLED)
+	@rm -rf _build/.jupyter_cache _build/.doctrees _build/.executed-*
+	@mkdir -p _build && touch $@
+
+$(BUILT): $(EXECUTED) | $(INSTALLED)
+	@rm -rf _build/html _build/.built-*
+	$(BIN)/jupyter-book build . -W -n --keep-going
+	@touch $@
+
+test: $(BUILT) | $(INSTALLED) ## run every tier: units, doctests, lab, notebooks, pages in a browser
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 120 \
+	  tests cwn_lite $(NOTEBOOKS)
+
+serve: book ## show the book at http://127.0.0.1:8000
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+lint: $(INSTALLED) ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fmt: $(INSTALLED) ## put code and notebooks into the house's format
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+refresh: $(INSTALLED) ## run the notebooks in place and keep their text outputs
+	$(BIN)/python book/_ext/refresh.py $(NOTEBOOKS)
+
+readme: $(INSTALLED) ## redraw the README's picture and its table of results
+	$(BIN)/python book/assets/make_hero.py
+	$(BIN)/python book/assets/make_readme.py
+
+clean: ## remove what was built (.venv stays)
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -type d -prune -exec rm -rf {} +
