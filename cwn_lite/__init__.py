@@ -1,0 +1,42 @@
+"""Constrained Weight Optimization: train deep networks without activation normalization.
+
+Weight rows of zero mean and fixed norm, kept there by projecting after each optimizer step; a learned scale and bias
+in the place of batch norm; noise on that scale.
+
+Reference: Ikami, Irie, Shibata, *Constrained Weight Optimization for Learning without Activation Normalization*,
+WACV 2021.
+"""
+
+from cwn_lite.constrain import Constraint as Constraint
+from cwn_lite.constrain import constrain as constrain
+from cwn_lite.fold import fold as fold
+from cwn_lite.groups import param_groups as param_groups
+from cwn_lite.layers import ScaleBias as ScaleBias
+from cwn_lite.layers import noise_schedule as noise_schedule
+from cwn_lite.layers import set_noise as set_noise
+from cwn_lite.projection import C_CENTERED as C_CENTERED
+from cwn_lite.projection import C_HE as C_HE
+from cwn_lite.projection import project_ as project_
+from cwn_lite.projection import project_rows as project_rows
+from cwn_lite.projection import projected_step as projected_step
+from cwn_lite.standardize import weight_standardization as weight_standardization
+from cwn_lite.surgery import replace_batchnorm as replace_batchnorm
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "C_CENTERED",
+    "C_HE",
+    "Constraint",
+    "ScaleBias",
+    "constrain",
+    "fold",
+    "noise_schedule",
+    "param_groups",
+    "project_",
+    "project_rows",
+    "projected_step",
+    "replace_batchnorm",
+    "set_noise",
+    "weight_standardization",
+]

@@ -1,0 +1,168 @@
+"""The nearest point of the constraint set (Eq. 9-11).
+
+The set holds every weight row ``w`` of ``n`` numbers with ``‖w‖² = c`` and ``1ᵀw = 0``: a sphere cut by a plane
+through its centre. Its nearest point to ``v`` is ``√c · Pv / ‖Pv‖`` with ``P = I − 11ᵀ/n``: centre, then rescale.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from cwn_lite.checks import check_positive, check_real_dense
+from cwn_lite.rows import local_part, row_view
+
+C_HE = 2.0
+"""Squared row norm of the paper (Eq. 4): keeps the second moment through ReLU when rows are *not* centred."""
+
+C_CENTERED = 2 * math.pi / (math.pi - 1)
+"""About 2.934: keeps the variance through ReLU once rows are centred, so that only ``Var[x]`` reaches the output."""
+
+
+def project_rows(rows: Tensor, c: float = C_HE, *, centralize: bool = True, spherize: bool = True) -> Tensor:
+    """Return the nearest feasible point of each row (Eq. 9, solved exactly).
+
+    ``argmin ‖w − v‖²  s.t.  ‖w‖² = c, 1ᵀw = 0``  is  ``√c · Pv / ‖Pv‖``,  ``P = I − 11ᵀ/n``.
+
+    A row whose centred part is zero (up to rounding) has every feasible point at the same distance. It is given one
+    fixed feasible point, the rescaled ``linspace(-1, 1, n)``. The result is differentiable; at such a row the
+    gradient is zero.
+
+    Args:
+        rows: ``(..., n)`` floating-point weights, one row of fan-in ``n`` per output. Never modified.
+        c: squared norm of each projected row, positive.
+        centralize: impose ``1ᵀw = 0``.
+        spherize: impose ``‖w‖² = c``.
+
+    Returns:
+        ``(..., n)``, in the dtype of ``rows``; computed in float32 or better.
+
+    Raises:
+        TypeError: ``rows`` is complex, integer or sparse.
+        ValueError: ``c`` is not a positive finite number; ``n < 2`` while ``centralize`` is on.
+
+    Example:
+        >>> w = project_rows(torch.tensor([[3.0, 1.0, 2.0]]))
+        >>> w
+        tensor([[ 1., -1.,  0.]])
+        >>> w.square().sum(-1), w.sum(-1)
+        (tensor([2.]), tensor([0.]))
+
+    Reference: Ikami, Irie, Shibata, WACV 2021, Eq. 9-11.
+    """
+    check_positive("c", c)
+    check_real_dense("rows", rows)
+    if rows.ndim == 0:
+        raise ValueError("rows is a scalar; give a tensor of shape (..., n) with one weight row in its last axis")
+    _check_fan_in(rows.shape[-1], centralize)
+    return _nearest(rows, (rows.ndim - 1,), c, centralize, spherize)
+
+
+@torch.no_grad()
+def project_(
+    weight: Tensor,
+    c: float = C_HE,
+    *,
+    centralize: bool = True,
+    spherize: bool = True,
+    transposed: bool = False,
+    groups: int = 1,
+) -> Tensor:
+    """Project a layer's weight onto the constraint set, in place (Eq. 9).
+
+    A row is all that feeds one output. It is everything behind axis 0 for a Linear or a convolution, grouped and
+    depthwise included. A transposed convolution stores ``(in, out / groups, *kernel)``; there a row runs over the
+    inputs of its group and the kernel.
+
+    Args:
+        weight: the parameter, ``(out, in / groups, *kernel)``, in any memory format.
+        c: squared norm of each row, positive.
+        centralize: impose ``1ᵀw = 0``.
+        spherize: impose ``‖w‖² = c``.
+        transposed: the weight is that of a ``ConvTranspose1d/2d/3d``.
+        groups: the layer's ``groups``; matters for transposed weights only.
+
+    Returns:
+        ``weight`` itself.
+
+    Raises:
+        TypeError, ValueError: as :func:`project_rows`; and if ``weight`` has fewer than two axes.
+
+    Example:
+        >>> conv = torch.nn.Conv2d(3, 8, 3)
+        >>> _ = project_(conv.weight)
+        >>> bool((conv.weight.flatten(1).square().sum(1) - 2).abs().max() < 1e-5)
+        True
+    """
+    check_positive("c", c)
+    check_real_dense("weight", weight)
+    local = local_part(weight)
+    view, dims = row_view(local, transposed=transposed, groups=groups)
+    _check_fan_in(math.prod(view.shape[d] for d in dims), centralize)
+    view.copy_(_nearest(view, dims, c, centralize, spherize))
+    return weight
+
+
+def projected_step(w: Tensor, grad: Tensor, lr: float, c: float = C_HE) -> Tensor:
+    """One step of Algorithm 1, to the letter (Eq. 11): centre the gradient, step, rescale.
+
+    ``w̃ = w − α(g − (1ᵀg)1/n)``,  ``w⁺ = √c · w̃ / ‖w̃‖``.
+
+    The result has zero mean only if ``w`` has: Eq. 11 centres the gradient and never the weight.
+
+    Args:
+        w: ``(..., n)`` rows at step ``t``; the paper assumes them feasible.
+        grad: ``(..., n)`` gradient of the loss at ``w``.
+        lr: learning rate ``α``.
+        c: squared norm of each new row, positive.
+
+    Returns:
+        ``(..., n)`` rows at step ``t + 1``.
+
+    Raises:
+        ValueError: ``c`` is not positive, or the shapes of ``w`` and ``grad`` differ.
+
+    Example:
+        >>> w, g = torch.tensor([1.0, -1.0, 0.0]), torch.tensor([0.0, 0.0, 3.0])
+        >>> projected_step(w, g, lr=0.0)
+        tensor([ 1., -1.,  0.])
+
+    Reference: Ikami, Irie, Shibata, WACV 2021, Eq. 11 and Algorithm 1.
+    """
+    check_positive("c", c)
+    if w.shape != grad.shape:
+        raise ValueError(f"w and grad must have one shape, got {tuple(w.shape)} and {tuple(grad.shape)}")
+    stepped = w - lr * (grad - grad.mean(-1, keepdim=True))
+    projected: Tensor = math.sqrt(c) * stepped / stepped.norm(dim=-1, keepdim=True)
+    return projected
+
+
+def _check_fan_in(n: int, centralize: bool) -> None:
+    least = 2 if centralize else 1
+    if n < least:
+        raise ValueError(
+            f"a row of fan-in {n} cannot be projected: the constraint set is empty; exclude this weight"
+            + (" or pass centralize=False" if n == 1 else "")
+        )
+
+
+def _nearest(x: Tensor, dims: tuple[int, ...], c: float, centralize: bool, spherize: bool) -> Tensor:
+    """Project over ``dims``; the one place where the arithmetic of Eq. 11 lives."""
+    v = x.to(torch.promote_types(x.dtype, torch.float32))
+    if spherize:
+        # Divided by a power of two, rows of any magnitude have squares that neither overflow nor vanish, and no bit is
+        # lost. The result does not depend on that power, so neither does its gradient.
+        peak = v.detach().abs().amax(dims, keepdim=True)
+        v = v / torch.exp2((torch.frexp(peak).exponent - 1).to(v.dtype))
+    if centralize:
+        # The second pass removes the rounding error that a large common offset leaves in the first mean.
+        v = v - v.mean(dims, keepdim=True)
+        v = v - v.mean(dims, keepdim=True)
+    if spherize:
+        n = math.prod(x.shape[d] for d in dims)
+        shape = [size if d in dims else 1 for d, size in enumerate(x.shape)]
+        fixed = torch.linspace(-1, 1, n, dtype=v.dtype, device=v.device).reshape(shape)
+        rounding = n * torch.finfo(v.dtype).eps ** 2
+        v = torch.where(v.detach().square().sum(dims, keepdim=True) <= rounding, fixed, v)
+        v = v * (c / v.square().sum(dims, keepdim=True)).sqrt()
+    return v.to(x.dtype)
