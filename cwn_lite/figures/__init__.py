@@ -1,0 +1,43 @@
+"""What chapters draw with: one style, inlined SVG, explorables, quizzes and the library's own source.
+
+Imports the core and never the lab. Everything here is shown by a notebook cell and must stand on a static page:
+no kernel, no network, readable in light and dark, with a text alternative.
+"""
+
+from cwn_lite.figures.curves import curves as curves
+from cwn_lite.figures.explorable import explorable as explorable
+from cwn_lite.figures.explorable import explorable_html as explorable_html
+from cwn_lite.figures.quiz import Choice as Choice
+from cwn_lite.figures.quiz import Question as Question
+from cwn_lite.figures.quiz import quiz as quiz
+from cwn_lite.figures.quiz import quiz_html as quiz_html
+from cwn_lite.figures.show import show as show
+from cwn_lite.figures.show import to_svg as to_svg
+from cwn_lite.figures.source import markdown as markdown
+from cwn_lite.figures.source import source as source
+from cwn_lite.figures.sphere import sphere as sphere
+from cwn_lite.figures.style import COLORS as COLORS
+from cwn_lite.figures.style import DASHES as DASHES
+from cwn_lite.figures.style import INK as INK
+from cwn_lite.figures.style import LABELS as LABELS
+from cwn_lite.figures.style import use_style as use_style
+
+__all__ = [
+    "COLORS",
+    "DASHES",
+    "INK",
+    "LABELS",
+    "Choice",
+    "Question",
+    "curves",
+    "explorable",
+    "explorable_html",
+    "markdown",
+    "quiz",
+    "quiz_html",
+    "show",
+    "source",
+    "sphere",
+    "to_svg",
+    "use_style",
+]

@@ -1,0 +1,94 @@
+"""Learning curves as a still picture: mean over seeds and the band between the best and the worst."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from cwn_lite.figures.style import COLORS, DASHES, INK, STYLE
+
+METRICS = {"test_error": "test error (%)", "train_error": "train error (%)", "train_loss": "train loss"}
+"""What a run's curve may hold and how its axis is called."""
+
+
+def curves(runs: Sequence[Mapping[str, Any]], metric: str = "test_error") -> Figure:
+    """Draw ``metric`` against epoch: one line per method, the mean over its seeds, with the range as a band.
+
+    Args:
+        runs: as the explorable ``learning-curves`` takes them: ``method``, ``label``, ``seed``, ``status`` and
+            ``curve``, a list with ``epoch`` and the metrics.
+        metric: a key of `METRICS`.
+
+    Returns:
+        A figure for `show`, or for ``static=`` of `explorable`.
+
+    Raises:
+        ValueError: ``metric`` is unknown, or there are no runs.
+
+    Example:
+        >>> run = {"method": "ours", "label": "ours", "seed": 0, "curve": [{"epoch": 1, "test_error": 50.0}]}
+        >>> curves([run]).axes[0].get_ylabel()
+        'test error (%)'
+    """
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {sorted(METRICS)}, got {metric!r}")
+    if not runs:
+        raise ValueError("runs is empty; give at least one run with a curve")
+    with plt.rc_context(STYLE):
+        fig, ax = plt.subplots()
+    ends: list[tuple[float, str]] = []
+    last = 0.0
+    for method in dict.fromkeys(run["method"] for run in runs):
+        mine = [run for run in runs if run["method"] == method]
+        table = summarise(mine, metric)
+        if not table:
+            continue
+        epochs, means = [row["epoch"] for row in table], [row["mean"] for row in table]
+        low, high = [row["min"] for row in table], [row["max"] for row in table]
+        color = COLORS.get(method, INK)
+        ax.fill_between(epochs, low, high, color=color, alpha=0.16, linewidth=0)
+        ax.plot(epochs, means, color=color, dashes=DASHES.get(method) or (None, None))
+        last = max(last, epochs[-1])
+        ends.append((means[-1], mine[0].get("label", method)))
+    bottom, top = ax.get_ylim()
+    for (_, label), y in zip(ends, _spread([y for y, _ in ends], (top - bottom) / 18), strict=True):
+        ax.annotate(label, (last, y), xytext=(6, 0), textcoords="offset points", va="center", annotation_clip=False)
+    ax.set(xlabel="epoch", ylabel=METRICS[metric])
+    return fig
+
+
+def summarise(runs: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, float]]:
+    """Return per epoch ``n``, ``mean``, ``std`` (of the sample, n − 1), ``min`` and ``max`` over the finite values.
+
+    Args:
+        runs: runs of one method.
+        metric: a key of the entries of ``curve``.
+
+    Example:
+        >>> runs = [{"curve": [{"epoch": 1, "x": 1.0}]}, {"curve": [{"epoch": 1, "x": 3.0}]}]
+        >>> [row["mean"] for row in summarise(runs, "x")]
+        [2.0]
+    """
+    values: dict[float, list[float]] = {}
+    for run in runs:
+        for point in run["curve"]:
+            value = point.get(metric)
+            if value is not None and math.isfinite(value):
+                values.setdefault(point["epoch"], []).append(value)
+    rows = []
+    for epoch, xs in sorted(values.items()):
+        n, mean = len(xs), math.fsum(xs) / len(xs)
+        std = math.sqrt(math.fsum((x - mean) ** 2 for x in xs) / (n - 1)) if n > 1 else math.nan
+        rows.append({"epoch": epoch, "n": n, "mean": mean, "std": std, "min": min(xs), "max": max(xs)})
+    return rows
+
+
+def _spread(wanted: list[float], gap: float) -> list[float]:
+    """Push labels apart, upwards from the lowest, until none is nearer than ``gap`` to the next."""
+    placed = list(wanted)
+    floor = -math.inf
+    for i in sorted(range(len(wanted)), key=wanted.__getitem__):
+        placed[i] = floor = max(wanted[i], floor + gap)
+    return placed

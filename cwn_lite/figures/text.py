@@ -1,0 +1,58 @@
+"""Short author text to HTML: what a quiz or a caption may contain, and nothing more."""
+
+import html
+import re
+
+_INLINE = re.compile(r"\\\$|\$(?P<math>[^$\n]+)\$|`(?P<code>[^`\n]+)`|\*(?P<em>[^*\s][^*\n]*)\*")
+
+
+def inline(text: str) -> str:
+    r"""Escape ``text``; turn ``$math$``, ``\`code\``` and ``*stress*`` into markup that needs no script to be read.
+
+    Math becomes ``<span class="math">\(…\)</span>``, which MathJax typesets on the site and in notebooks; without it
+    the source stays readable. A dollar sign is written ``\$``.
+
+    Args:
+        text: one paragraph of plain text.
+
+    Example:
+        >>> inline("is $w<0$ & `c`?")
+        'is <span class="math notranslate nohighlight">\\(w&lt;0\\)</span> &amp; <code>c</code>?'
+    """
+    parts, end = [], 0
+    for match in _INLINE.finditer(text):
+        parts.append(html.escape(text[end : match.start()]))
+        if (math := match["math"]) is not None:
+            parts.append(f'<span class="math notranslate nohighlight">\\({html.escape(math)}\\)</span>')
+        elif (code := match["code"]) is not None:
+            parts.append(f"<code>{html.escape(code)}</code>")
+        elif (stress := match["em"]) is not None:
+            parts.append(f"<em>{html.escape(stress)}</em>")
+        else:
+            parts.append("$")
+        end = match.end()
+    return "".join([*parts, html.escape(text[end:])])
+
+
+def check_alt(alt: str) -> str:
+    """Return ``alt`` as one line, or raise if it could not stand in for a figure.
+
+    Args:
+        alt: what the figure shows, in words; at least 20 characters.
+
+    Raises:
+        TypeError: ``alt`` is no string.
+        ValueError: ``alt`` is shorter than 20 characters.
+
+    Example:
+        >>> check_alt("Two lines that cross at epoch three.")
+        'Two lines that cross at epoch three.'
+    """
+    if not isinstance(alt, str):
+        raise TypeError(f"alt must be a string that says what the figure shows, got {type(alt).__name__}")
+    line = " ".join(alt.split())
+    if len(line) < 20:
+        raise ValueError(
+            f"alt is too short to stand in for the figure: {line!r}; say what it shows, in 20 characters or more"
+        )
+    return line
