@@ -1,0 +1,67 @@
+"""Take out of the built pages what the theme writes and this book does not need.
+
+An icon library of 1.5 MB for eight icons (book/assets/page.css draws them), a live-kernel client, source maps,
+labels that hide the visible text from a screen reader, and landmarks that are missing. Done on the written files,
+because the theme has no setting for any of it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+# (pattern, replacement), applied to every page in this order.
+EDITS = [
+    (r"\s*<!-- So that users can add custom icons -->\s*<script[^>]*fontawesome\.js[^>]*></script>", ""),
+    (r"\s*<script[^>]*fontawesome\.js[^>]*></script>", ""),
+    (r"\s*<link[^>]*sphinx-thebe\.css[^>]*>", ""),
+    (r'\s*<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>', ""),
+    (r'(<meta name="viewport"[^>]*>)(.*?)<meta name="viewport"[^>]*>', r"\1\2"),
+    (r'(<meta name="viewport"[^>]*>)(.*?)<meta name="viewport"[^>]*>', r"\1\2"),
+    # A name that differs from the visible words cannot be spoken to.
+    (r'<summary aria-label="Toggle hidden content">', "<summary>"),
+    (r'(<button class="btn search-button-field[^>]*) title="Search" aria-label="Search"', r"\1"),
+    # Everything visible belongs to a landmark.
+    (
+        r'<div id="pst-primary-sidebar" class="([^"]*)">',
+        r'<div id="pst-primary-sidebar" class="\1" role="complementary" aria-label="Book">',
+    ),
+]
+UNUSED = (
+    "**/*.map",
+    "locales",
+    "vendor",
+    "scripts/fontawesome.js*",
+    "sphinx-thebe.*",
+    "images/logo_*",
+    "webpack-macros.html",
+    "sbt-webpack-macros.html",
+)
+
+
+def lean(html: str) -> str:
+    """Return a page without what it does not need."""
+    for pattern, replacement in EDITS:
+        html = re.sub(pattern, replacement, html, count=0, flags=re.DOTALL)
+    return html
+
+
+def clean_site(app: Sphinx, error: Exception | None) -> None:
+    """Rewrite every page and delete the files that no page asks for."""
+    if error is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    for page in out.rglob("*.html"):
+        page.write_text(lean(page.read_text(encoding="utf8")), encoding="utf8")
+    for pattern in UNUSED:
+        for path in list((out / "_static").glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension; it works last."""
+    app.connect("build-finished", clean_site, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
