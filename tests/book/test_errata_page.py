@@ -1,0 +1,27 @@
+"""The errata page itself: each entry is complete, and the tests that it names exist."""
+
+import ast
+import re
+
+import pytest
+from bookcheck.errata import Entry, entries
+from bookcheck.pages import ROOT
+
+FIELDS = ["Printed", "Right", "Why", "Effect", "Test"]
+
+
+@pytest.mark.parametrize("entry", entries().values(), ids=lambda entry: entry.slug)
+def test_entry(entry: Entry) -> None:
+    assert entry.kind, "say what it is: Error, Gap or Claim"
+    if entry.slug != "errata-protocol":  # a list
+        assert list(entry.fields) == [entry.kind, *FIELDS]
+    assert entry.tests, "name a test"
+    for name in entry.tests:
+        file, function = name.split("::")
+        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+        assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, name
+
+
+def test_the_page_is_read_whole() -> None:
+    text = (ROOT / "book" / "errata.md").read_text(encoding="utf-8")
+    assert len(entries()) == len(re.findall(r"^### ", text, re.MULTILINE)) > 15
