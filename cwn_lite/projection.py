@@ -24,9 +24,9 @@ def project_rows(rows: Tensor, c: float = C_HE, *, centralize: bool = True, sphe
 
     ``argmin ‖w − v‖²  s.t.  ‖w‖² = c, 1ᵀw = 0``  is  ``√c · Pv / ‖Pv‖``,  ``P = I − 11ᵀ/n``.
 
-    A row whose centred part is zero (up to rounding) has every feasible point at the same distance. It is given one
-    fixed feasible point, the rescaled ``linspace(-1, 1, n)``. The result is differentiable; at such a row the
-    gradient is zero.
+    A row of equal numbers (of zeros, without ``centralize``) has every feasible point at the same distance. It is
+    given one fixed feasible point, the rescaled ``linspace(-1, 1, n)``. The result is differentiable; at such a row
+    the gradient is zero.
 
     Args:
         rows: ``(..., n)`` floating-point weights, one row of fan-in ``n`` per output. Never modified.
@@ -148,21 +148,24 @@ def _check_fan_in(n: int, centralize: bool) -> None:
 
 def _nearest(x: Tensor, dims: tuple[int, ...], c: float, centralize: bool, spherize: bool) -> Tensor:
     """Project over ``dims``; the one place where the arithmetic of Eq. 11 lives."""
+    if not (centralize or spherize):
+        return x.clone()
     v = x.to(torch.promote_types(x.dtype, torch.float32))
-    if spherize:
-        # Divided by a power of two, rows of any magnitude have squares that neither overflow nor vanish, and no bit is
-        # lost. The result does not depend on that power, so neither does its gradient.
-        peak = v.detach().abs().amax(dims, keepdim=True)
-        v = v / torch.exp2((torch.frexp(peak).exponent - 1).to(v.dtype))
+    # Divided by a power of two, rows of any magnitude have sums and squares that neither overflow nor vanish, and no
+    # bit is lost. The result does not depend on that power, so neither does its gradient.
+    high, low = v.detach().amax(dims, keepdim=True), v.detach().amin(dims, keepdim=True)
+    unit = torch.exp2((torch.frexp(torch.maximum(high, -low)).exponent - 1).to(v.dtype))
+    v = v / unit
     if centralize:
         # The second pass removes the rounding error that a large common offset leaves in the first mean.
         v = v - v.mean(dims, keepdim=True)
         v = v - v.mean(dims, keepdim=True)
-    if spherize:
-        n = math.prod(x.shape[d] for d in dims)
-        shape = [size if d in dims else 1 for d, size in enumerate(x.shape)]
-        fixed = torch.linspace(-1, 1, n, dtype=v.dtype, device=v.device).reshape(shape)
-        rounding = n * torch.finfo(v.dtype).eps ** 2
-        v = torch.where(v.detach().square().sum(dims, keepdim=True) <= rounding, fixed, v)
-        v = v * (c / v.square().sum(dims, keepdim=True)).sqrt()
-    return v.to(x.dtype)
+    if not spherize:
+        return (v * unit).to(x.dtype)
+    n = math.prod([x.shape[d] for d in dims])
+    shape = [size if d in dims else 1 for d, size in enumerate(x.shape)]
+    fixed = torch.linspace(-1, 1, n, dtype=v.dtype, device=v.device).reshape(shape)
+    # Asked as a difference, so that a row of infinities, like one with a NaN, stays visible in the result.
+    undirected = (high - low if centralize else high.abs() + low.abs()) == 0
+    v = torch.where(undirected, fixed, v)
+    return (v * (c / v.square().sum(dims, keepdim=True)).sqrt()).to(x.dtype)
