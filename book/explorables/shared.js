@@ -57,15 +57,23 @@ export function math(formula) {
   return h("span", { class: "explorable-math" }, ...parts);
 }
 
+const pen = document.createElement("canvas").getContext("2d");
+
+// Width of a text in pixels.
+export function textWidth(text, font) {
+  pen.font = font;
+  return pen.measureText(text).width;
+}
+
 // A labelled native slider with its value beside it; `set(x)` moves it without an event.
 export function slider({ label, min, max, step, digits = 2, unit = "", input }) {
-  const range = h("input", { type: "range", min, max, step });
-  const output = h("output");
-  const node = h("label", { class: "explorable-slider" }, h("span", {}, ...[label].flat()), output, range);
+  const range = h("input", { type: "range", min, max, step, "aria-label": label });
+  const value = h("span");
+  const node = h("label", { class: "explorable-slider" }, h("span", {}, label), value, range);
   const update = (x) => {
     range.value = x;
-    output.textContent = format(x, digits) + unit;
-    range.setAttribute("aria-valuetext", output.textContent);
+    value.textContent = format(x, digits) + unit;
+    range.setAttribute("aria-valuetext", value.textContent);
   };
   range.addEventListener("input", () => input(range.valueAsNumber));
   return { node, range, set: update };

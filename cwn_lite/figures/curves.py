@@ -55,7 +55,7 @@ def curves(runs: Sequence[Mapping[str, Any]], metric: str = "test_error") -> Fig
     bottom, top = ax.get_ylim()
     for (_, label), y in zip(ends, _spread([y for y, _ in ends], (top - bottom) / 18), strict=True):
         ax.annotate(label, (last, y), xytext=(6, 0), textcoords="offset points", va="center", annotation_clip=False)
-    ax.set(xlabel="epoch", ylabel=METRICS[metric])
+    ax.set(xlabel="epoch", ylabel=METRICS[metric], xlim=(1, max(last, 2)))
     return fig
 
 

@@ -64,7 +64,7 @@ def explorable_html(
     return (
         f'<figure class="explorable" data-explorable="{name}" data-alt="{html.escape(alt)}">\n'
         f"<style>\n{style}</style>\n"
-        f'<div class="explorable-stage" style="min-height:{height}px">'
+        f'<div class="explorable-stage" style="--height:{height}px">'
         f'<div class="explorable-static">{static or f"<p>{html.escape(alt)}</p>"}</div></div>\n'
         f"{foot}"
         "<noscript><p>This figure can be played with where scripts run; here it stands at its start.</p></noscript>\n"

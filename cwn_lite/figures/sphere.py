@@ -18,24 +18,24 @@ from cwn_lite.projection import project_rows
 _E1 = torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64) / math.sqrt(2)
 _E2 = torch.tensor([1.0, 1.0, -2.0], dtype=torch.float64) / math.sqrt(6)
 _UP = torch.tensor([1.0, 1.0, 1.0], dtype=torch.float64) / math.sqrt(3)
-_PLANE = 2.25  # radius of the disc that stands for the plane
+_PLANE = 2.05  # radius of the disc that stands for the plane
 _MARKS = {  # point -> colour, marker, offset of its name in points
-    "w": ("#0072B2", "o", (-15, -4)),
-    "g": ("#786CD8", "D", (-12, -12)),
-    "w − αg": ("#8F6B4A", "s", (2, 10)),
-    "w̃": ("#009E73", "^", (9, -14)),
-    "w⁺": ("#D55E00", "o", (-4, 11)),
+    "w": ("#0072B2", "o", (2, -14)),
+    "g": ("#786CD8", "D", (-4, -14)),
+    "w − αg": ("#8F6B4A", "s", (-8, 13)),
+    "w − αPg": ("#009E73", "^", (34, -2)),
+    "w⁺": ("#D55E00", "o", (1, 14)),
 }
 
 
 def sphere(
     *,
-    angle: float = 300.0,
-    g: Sequence[float] = (-1.05, -0.6, 0.25),
+    angle: float = 290.0,
+    g: Sequence[float] = (-1.65, 0.3, -0.1),
     lr: float = 1.0,
     c: float = 2.0,
-    turn: float = 10.0,
-    tilt: float = 24.0,
+    turn: float = -48.0,
+    tilt: float = 28.0,
 ) -> Figure:
     """Draw one projected step for n = 3; the arguments are those of the explorable ``projection-sphere``.
 
@@ -58,7 +58,7 @@ def sphere(
     w = _on_sphere(radius, math.radians(angle))
     grad = torch.tensor(list(g), dtype=torch.float64)
     plain = w - lr * grad
-    points = {"w": w, "g": w + grad, "w − αg": plain, "w̃": plain - plain.mean(), "w⁺": project_rows(plain, c)}
+    points = {"w": w, "g": w + grad, "w − αg": plain, "w − αPg": plain - plain.mean(), "w⁺": project_rows(plain, c)}
 
     turn, tilt = math.radians(turn), math.radians(tilt)
     right = -math.sin(turn) * _E1 + math.cos(turn) * _E2
@@ -68,11 +68,11 @@ def sphere(
         return float(p @ right), float(p @ up), float(p @ towards)
 
     with plt.rc_context(STYLE):
-        fig, ax = plt.subplots(figsize=(5.2, 4.6))
+        fig, ax = plt.subplots(figsize=(5.6, 4.2))
     ax.set_aspect("equal")
     ax.set_axis_off()
     reach = max(_PLANE, *(float(p.norm()) + 0.25 for p in points.values()))
-    ax.set(xlim=(-reach, reach), ylim=(-0.9 * reach, 0.9 * reach))
+    ax.set(xlim=(-reach, reach), ylim=(-0.75 * reach, 0.75 * reach))
     _space(ax, flat, radius)
     _arrows(ax, {name: flat(p)[:2] for name, p in points.items()}, flat(torch.zeros(3, dtype=torch.float64))[:2])
     return fig
@@ -96,7 +96,7 @@ def _space(ax: Axes, flat: Callable[[Tensor], tuple[float, float, float]], radiu
     disc = [flat(_on_sphere(_PLANE, t)) for t in turns]
     ax.fill([x for x, _, _ in disc], [y for _, y, _ in disc], color="#0072B2", alpha=0.08, linewidth=0)
     ring(_PLANE, color="#0072B2", linewidth=0.8, alpha=0.5)
-    ax.add_patch(Circle((0, 0), radius, facecolor=(0, 0, 0, 0), edgecolor=INK, alpha=0.5, linewidth=0.9))
+    ax.add_patch(Circle((0, 0), radius, fill=False, edgecolor=INK, alpha=0.5, linewidth=0.9))
     for degrees in (-60, -30, 30, 60):
         ring(radius, math.radians(degrees), color=INK, linewidth=0.6, alpha=0.2)
     ring(radius, color=INK, linewidth=1.8)
@@ -109,9 +109,9 @@ def _arrows(ax: Axes, at: dict[str, tuple[float, float]], origin: tuple[float, f
     line(origin, at["w"], _MARKS["w"][0])
     line(at["w"], at["g"], _MARKS["g"][0], (4, 2))
     line(at["w"], at["w − αg"], _MARKS["w − αg"][0])
-    line(at["w"], at["w̃"], _MARKS["w̃"][0])
-    line(at["w − αg"], at["w̃"], INK, (1, 2))
-    line(origin, at["w̃"], _MARKS["w⁺"][0], (4, 2))
+    line(at["w"], at["w − αPg"], _MARKS["w − αPg"][0])
+    line(at["w − αg"], at["w − αPg"], INK, (1, 2))
+    line(origin, at["w − αPg"], _MARKS["w⁺"][0], (4, 2))
     for name, (color, marker, offset) in _MARKS.items():
         ax.plot(*at[name], marker, color=color, markersize=8 if marker != "D" else 7)
         # Text in ink, not in the point's colour: no colour has a contrast of 4.5:1 on white and on black alike.
