@@ -56,7 +56,7 @@ def formula(label: str) -> str:
 
 
 @cache
-def tested_labels(tests: Path = ROOT / "tests") -> frozenset[str]:
+def labels_with_tests(tests: Path = ROOT / "tests") -> frozenset[str]:
     """Return every label in a `pytest.mark.equation(...)` that decorates a test function below `tests`."""
     labels = set()
     for path in tests.rglob("test_*.py"):
