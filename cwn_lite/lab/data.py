@@ -1,0 +1,156 @@
+"""Data sets as uint8 tensors, named by what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import archive, folder
+from .errors import LabError
+
+Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network must know of a data set: title, channels, side and number of classes."""
+
+    title: str
+    channels: int
+    side: int
+    classes: int
+
+
+SHAPES = {
+    "cifar10": Shape("CIFAR-10", 3, 32, 10),
+    "cifar100": Shape("CIFAR-100", 3, 32, 100),
+    "digits": Shape("scikit-learn digits", 1, 8, 10),
+}
+
+# Content hash -> display name, for variants that differ from the original.
+KNOWN = {
+    "68bbfc5b794297944d449a31d548874a8b12dac3ee83ee80335d6f8aa83127bd": "CIFAR-10, JPEG quality 75",
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Decoded images and labels of both splits.
+
+    Attributes:
+        name: display name, to stand beside every number.
+        sha256: hash of the decoded images and labels.
+        train_images: (n, C, H, W) uint8.
+        train_labels: (n,) int64.
+        test_images: (m, C, H, W) uint8.
+        test_labels: (m,) int64.
+        mean: (C,) float32, mean of the training pixels per channel.
+        std: (C,) float32, their standard deviation.
+    """
+
+    name: str
+    sha256: str
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    mean: Tensor
+    std: Tensor
+
+    @property
+    def record(self) -> dict[str, str | int]:
+        """What a result says about its data."""
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "train": len(self.train_labels),
+            "test": len(self.test_labels),
+        }
+
+
+def load(kind: str, path: Path | str | None = None) -> Dataset:
+    """Load a data set.
+
+    Args:
+        kind: ``cifar10``, ``cifar100`` or ``digits``.
+        path: for CIFAR, the archive, the folder extracted from it, a folder that holds either, or an image
+            folder ``root/{train,test}/<class>/*``; digits come with scikit-learn and need none.
+
+    Raises:
+        LabError: nothing usable at ``path``; the text says what was expected.
+
+    Example:
+        >>> digits = load("digits")
+        >>> tuple(digits.train_images.shape), digits.name
+        ((1348, 1, 8, 8), 'scikit-learn digits')
+    """
+    shape = SHAPES[kind]
+    if kind == "digits":
+        return build(*_digits(), lambda _: shape.title)
+    if path is None:
+        raise LabError(
+            f"this recipe trains on {shape.title}: give --data with {archive.ARCHIVES[kind].file}, "
+            "the folder extracted from it, or an image folder with train/<class>/ and test/<class>/"
+        )
+    root = Path(path).expanduser()
+    if not root.exists():
+        raise LabError(f"--data {root}: no such file or folder")
+    found = archive.locate(root, archive.ARCHIVES[kind])
+    if found is not None:
+        return build(*archive.read(found, archive.ARCHIVES[kind]), lambda _: shape.title)
+    if folder.is_image_folder(root):
+        train, test = (folder.read(root, split, side=shape.side, classes=shape.classes) for split in folder.SPLITS)
+        return build(train, test, lambda sha: KNOWN.get(sha, f"{shape.title} (image folder)"))
+    raise LabError(
+        f"--data {root}: neither {archive.ARCHIVES[kind].file}, nor the folder extracted from it, "
+        "nor an image folder with train/<class>/ and test/<class>/"
+    )
+
+
+def build(train: Split, test: Split, name: Callable[[str], str]) -> Dataset:
+    """Make a data set from arrays; ``name`` maps the content hash to the display name."""
+    sha256 = content_hash(train, test)
+    pixels = train[0].transpose(1, 0, 2, 3).reshape(train[0].shape[1], -1)
+    # Exact integer sums: the statistics do not depend on the order or the number of threads.
+    counts = [np.bincount(channel, minlength=256) for channel in pixels]
+    values = np.arange(256, dtype=np.float64)
+    mean = np.array([(count * values).sum() / count.sum() for count in counts])
+    std = np.array([np.sqrt((c * (values - m) ** 2).sum() / c.sum()) for c, m in zip(counts, mean, strict=True)])
+    return Dataset(
+        name(sha256),
+        sha256,
+        torch.from_numpy(train[0]),
+        torch.from_numpy(train[1]),
+        torch.from_numpy(test[0]),
+        torch.from_numpy(test[1]),
+        mean=torch.from_numpy(mean).float(),
+        std=torch.from_numpy(std).float(),
+    )
+
+
+def content_hash(train: Split, test: Split) -> str:
+    """Return the SHA-256 over both splits: shape, decoded pixels, labels (little-endian int64)."""
+    digest = hashlib.sha256()
+    for images, labels in (train, test):
+        digest.update(repr(images.shape).encode())
+        digest.update(np.ascontiguousarray(images).data)
+        digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
+    return digest.hexdigest()
+
+
+def _digits() -> tuple[Split, Split]:
+    """Return the embedded 8x8 digits; every fourth image is a test image."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = bunch.images.astype(np.uint8)[:, None]
+    labels = bunch.target.astype(np.int64)
+    test = np.arange(len(labels)) % 4 == 3
+    return (images[~test], labels[~test]), (images[test], labels[test])

@@ -1,0 +1,176 @@
+"""Results as files: one run, one JSON, written once and checked whenever it is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from .errors import LabError
+from .files import write_atomically
+from .provenance import checkout
+from .recipe import recipe_sha
+
+SCHEMA = 1
+STATUSES = ("done", "diverged", "failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One run: what was run, by which code, on which data, and what came out.
+
+    The fields are the keys of the JSON file; ``book/results/README.md`` describes each.
+    """
+
+    schema: int
+    status: str
+    reason: dict[str, Any] | None
+    recipe: dict[str, Any]
+    recipe_sha: str
+    seed: int
+    commit: str | None
+    dirty: bool | None
+    library_sha: str
+    env: dict[str, Any]
+    sessions: list[dict[str, Any]]
+    data: dict[str, Any]
+    started: str
+    wall_s: float
+    epoch_s: list[float]
+    parameters: int
+    constrained: list[str]
+    skipped: dict[str, str]
+    curve: list[dict[str, float]]
+    final: dict[str, float] | None
+    weights_sha256: str | None
+
+    @property
+    def name(self) -> str:
+        """Name of the recipe."""
+        return str(self.recipe["name"])
+
+    @property
+    def method(self) -> str:
+        """Method of the recipe."""
+        return str(self.recipe["method"])
+
+    @property
+    def test_error(self) -> float:
+        """Test error in per cent after the last epoch; NaN for a run that did not end well."""
+        return self.final["test_error"] if self.final else math.nan
+
+
+def default_root() -> Path:
+    """Return the folder of results: ``book/results`` of the checkout, else ``./results``."""
+    root = checkout()
+    return root / "book" / "results" if root else Path("results")
+
+
+def path_of(root: Path, directory: str, seed: int) -> Path:
+    """Return where the result of a cell lives."""
+    return root / directory / f"seed-{seed}.json"
+
+
+def write(result: Result, root: Path) -> Path:
+    """Write a result once, atomically.
+
+    Raises:
+        LabError: the file exists; results are never overwritten.
+    """
+    path = path_of(root, f"{result.name}-{result.recipe_sha[:8]}", result.seed)
+    values = dataclasses.asdict(result)
+    values["checksum"] = _checksum(values)
+    try:
+        write_atomically(path, (_pretty(values) + "\n").encode(), overwrite=False)
+    except FileExistsError:
+        raise LabError(f"{path} exists already; results are never overwritten") from None
+    return path
+
+
+def read(path: Path) -> Result:
+    """Read and check one result.
+
+    Raises:
+        LabError: not a whole, unedited result of this schema in its own place; the text says what is wrong.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, OSError) as error:
+        raise LabError(f"{path}: not a readable result ({error})") from error
+    problem = _problem(values, path)
+    if problem:
+        raise LabError(f"{path}: {problem}; restore it or move it away")
+    del values["checksum"]
+    return Result(**values)
+
+
+def load(root: Path | str | None = None, pattern: str = "*") -> list[Result]:
+    """Load all results whose recipe name matches, sorted by name, hash and seed.
+
+    Args:
+        root: folder of results; ``None`` is :func:`default_root`.
+        pattern: ``fnmatch`` pattern on the recipe name, for instance ``"cnn16-*"``.
+
+    Raises:
+        LabError: a file is damaged.
+
+    Example:
+        >>> load("no-such-folder")
+        []
+    """
+    folder = default_root() if root is None else Path(root)
+    found = [read(path) for path in sorted(folder.glob("*/seed-*.json"))]
+    return sorted(
+        (result for result in found if fnmatchcase(result.name, pattern)),
+        key=lambda result: (result.name, result.recipe_sha, result.seed),
+    )
+
+
+def _problem(values: Any, path: Path) -> str | None:
+    """Return what is wrong with the content of a result file, ``None`` if nothing is."""
+    if not isinstance(values, dict):
+        return "not a result"
+    if values.get("schema") != SCHEMA:
+        return f"schema {values.get('schema')!r}, this version reads {SCHEMA}"
+    expected = {field.name for field in dataclasses.fields(Result)} | {"checksum"}
+    if set(values) != expected:
+        return f"keys {', '.join(sorted(set(values) ^ expected))} missing or unknown"
+    if values["checksum"] != _checksum(values):
+        return "it was edited or damaged, its checksum does not match"
+    if values["recipe_sha"] != recipe_sha(values["recipe"]):
+        return "its recipe does not have the hash it states"
+    if values["status"] not in STATUSES:
+        return f"status {values['status']!r} is none of {', '.join(STATUSES)}"
+    if (values["final"] is None) == (values["status"] == "done"):
+        return "final numbers and status do not agree"
+    directory = f"{values['recipe']['name']}-{values['recipe_sha'][:8]}"
+    if (path.parent.name, path.name) != (directory, f"seed-{values['seed']}.json"):
+        return f"it belongs at {directory}/seed-{values['seed']}.json"
+    return None
+
+
+def _checksum(values: dict[str, Any]) -> str:
+    content = {key: value for key, value in values.items() if key != "checksum"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _pretty(values: dict[str, Any]) -> str:
+    """Return JSON with one line per key, and one per epoch of the curve: a diff stays readable."""
+    lines = []
+    for key, value in values.items():
+        if key == "curve" and value:
+            text = "[\n" + ",\n".join(f"    {json.dumps(entry)}" for entry in value) + "\n  ]"
+        else:
+            text = json.dumps(value, allow_nan=False)
+        lines.append(f"  {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
