@@ -18,7 +18,7 @@ const ROWS = [
   { key: "centred", name: "centred step", formula: "w − αPg" },
   { key: "onPlane", name: "all centred", formula: "P(w − αg)", off: true },
   { key: "projected", name: "projected", formula: "w⁺" },
-  { key: "printed", name: "as printed", formula: "Eq. 11", off: true },
+  { key: "printed", name: "Eq. 11 as printed", formula: "", off: true },
 ];
 const FACTS = [
   { key: "moved", name: "distance moved", formula: "‖w⁺ − w‖" },
@@ -177,10 +177,12 @@ export function render(el, data) {
     show(cells.beta, now.beta);
     verdict.textContent = fate(now);
     set(weight, {
+      "data-at": now.w.join(" "),
       "aria-valuenow": Math.round(state.angle),
       "aria-valuetext": `angle ${format(state.angle, 0)} degrees, w = (${now.w.map((x) => format(x, 2)).join(", ")})`,
     });
     set(gradient, {
+      "data-at": state.g.join(" "),
       "aria-valuenow": format(norm(state.g), 2),
       "aria-valuetext": `g = (${state.g.map((x) => format(x, 2)).join(", ")})`,
     });

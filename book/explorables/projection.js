@@ -11,16 +11,16 @@ export const centre = (v) => {
   return v.map((x) => x - mean);
 };
 
-// The nearest point of {‖w‖² = c, 1ᵀw = 0}: √c Pv/‖Pv‖. Where Pv = 0 all are as near: the rescaled linspace(-1, 1, n).
+// The nearest point of {‖w‖² = c, 1ᵀw = 0}: √c Pv/‖Pv‖. Where all of v is equal every point is as near: the rescaled linspace(-1, 1, n).
 export function project(v, c = 2) {
-  const n = v.length;
-  const peak = Math.max(...v.map(Math.abs)) || 1;
-  let u = centre(centre(scale(1 / peak, v)));
-  if (isZero(u)) u = v.map((_, i) => -1 + (2 * i) / (n - 1));
-  return scale(Math.sqrt(c) / norm(u), u);
+  const peak = Math.max(...v.map(Math.abs));
+  // Divided by a power of two no bit is lost, and squares neither overflow nor vanish.
+  const unit = peak > 0 ? 2 ** -Math.floor(Math.log2(peak)) : 1;
+  const u = undirected(v) ? v.map((_, i) => -1 + (2 * i) / (v.length - 1)) : centre(centre(scale(unit, v)));
+  return scale(Math.sqrt(c / dot(u, u)), u);
 }
 
-const isZero = (u) => dot(u, u) <= u.length * Number.EPSILON ** 2;
+const undirected = (v) => Math.max(...v) === Math.min(...v);
 
 // One step from w against the gradient g: every point, and every number that the figure shows.
 export function step({ w, g, lr, c = 2 }) {
@@ -29,8 +29,7 @@ export function step({ w, g, lr, c = 2 }) {
   const onPlane = centre(plain); // P(w − αg); equals w̃ when 1ᵀw = 0
   const projected = project(plain, c);
   const printed = scale(Math.sqrt(c) / norm(centred), centred); // Eq. 11 to the letter
-  const peak = Math.max(...plain.map(Math.abs)) || 1;
-  const degenerate = isZero(centre(centre(scale(1 / peak, plain))));
+  const degenerate = undirected(plain);
   const keep = degenerate ? NaN : Math.sqrt(c) / norm(onPlane); // 1 − β
   return {
     plain,

@@ -33,6 +33,7 @@ export function mount(name, render) {
       figure.dataset.ready = "";
     } catch (error) {
       live.remove();
+      figure.dataset.failed = "";
       console.error(error);
     }
   }

@@ -4,6 +4,7 @@ Imports the core and never the lab. Everything here is shown by a notebook cell 
 no kernel, no network, readable in light and dark, with a text alternative.
 """
 
+from cwn_lite.figures.curves import curve_runs as curve_runs
 from cwn_lite.figures.curves import curves as curves
 from cwn_lite.figures.explorable import explorable as explorable
 from cwn_lite.figures.explorable import explorable_html as explorable_html
@@ -29,6 +30,7 @@ __all__ = [
     "LABELS",
     "Choice",
     "Question",
+    "curve_runs",
     "curves",
     "explorable",
     "explorable_html",

@@ -7,10 +7,39 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from cwn_lite.figures.style import COLORS, DASHES, INK, STYLE
+from cwn_lite.figures.style import COLORS, DASHES, INK, LABELS, STYLE
 
 METRICS = {"test_error": "test error (%)", "train_error": "train error (%)", "train_loss": "train loss"}
 """What a run's curve may hold and how its axis is called."""
+
+
+def curve_runs(results: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return results of the lab as the runs that `curves` and the explorable ``learning-curves`` draw.
+
+    Args:
+        results: objects with ``method``, ``seed``, ``status`` and ``curve``, one entry per finished epoch.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> result = SimpleNamespace(method="bn", seed=0, status="done", curve=[{"test_error": 50.0}])
+        >>> curve_runs([result])[0]["curve"]
+        [{'epoch': 1, 'test_error': 50.0}]
+    """
+    return [
+        {
+            "method": result.method,
+            "label": LABELS.get(result.method, result.method),
+            "color": COLORS.get(result.method, "currentColor"),
+            "dash": list(DASHES.get(result.method, ())),
+            "seed": result.seed,
+            "status": result.status,
+            "curve": [
+                {"epoch": epoch, **{key: entry[key] for key in METRICS if key in entry}}
+                for epoch, entry in enumerate(result.curve, 1)
+            ],
+        }
+        for result in results
+    ]
 
 
 def curves(runs: Sequence[Mapping[str, Any]], metric: str = "test_error") -> Figure:

@@ -57,7 +57,7 @@ def explorable_html(
     """
     alt = check_alt(alt)
     code = bundle(name)
-    style = "".join(path.read_text() for path in (MODULES / "shared.css", MODULES / f"{name}.css"))
+    style = _read("shared.css") + _read(f"{name}.css")
     if isinstance(static, Figure):
         static = to_svg(static, alt=alt)
     foot = f"<figcaption>{inline(caption)}</figcaption>\n" if caption else ""
@@ -83,14 +83,13 @@ def bundle(name: str) -> str:
     Raises:
         ValueError: there is no such module.
     """
-    path = MODULES / f"{name}.js"
-    if not path.is_file():
-        known = sorted(p.stem for p in MODULES.glob("*.js") if "export function render(" in p.read_text())
+    known = sorted(path.stem for path in MODULES.glob("*.js") if "export function render(" in _read(path.name))
+    if name not in known:
         raise ValueError(f"name must be one of {known}, got {name!r} (looked in {MODULES.name}/)")
     parts: dict[str, str] = {}
 
     def add(stem: str) -> None:
-        code = (MODULES / f"{stem}.js").read_text()
+        code = _read(f"{stem}.js")
         for needed in _IMPORT.findall(code):
             if needed not in parts:
                 add(needed)
@@ -101,6 +100,10 @@ def bundle(name: str) -> str:
     if "</script" in code.lower():
         raise ValueError(f"{name}.js holds '</script', which would end it early in a page")
     return code
+
+
+def _read(file: str) -> str:
+    return (MODULES / file).read_text(encoding="utf-8")
 
 
 def to_json(data: Any) -> str:
