@@ -48,7 +48,7 @@ def test_eq_11_never_centres_the_weight() -> None:
     stepped = w - 0.1 * (g - g.mean(1, keepdim=True))
     after = cwn.projected_step(w, g, 0.1)
     torch.testing.assert_close(after.mean(1), w.mean(1) * math.sqrt(2) / stepped.norm(dim=1))
-    assert (after.mean(1).abs() > 0.1).all()
+    assert (after.mean(1).abs() > 0.01).all()
     assert cwn.project_rows(w - 0.1 * g).mean(1).abs().max() < 1e-15
 
 
