@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from bookcheck.equations import check, equations, formula, stale, labels_with_tests
+from bookcheck.equations import check, equations, formula, labels_with_tests, stale
 from bookcheck.pages import all_paths, from_markdown, load
 
 

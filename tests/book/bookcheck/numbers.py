@@ -20,17 +20,8 @@ from bookcheck.prose import ROLE, without_code
 
 FIGURE = r"\d[\d,]*(?:\.\d+)?"
 TIMES = r"\s?(?:[x×](?!\s*\d)(?!\w)|\\times(?!\s*[\w\\({])|times\b|-?fold\b)|-fold\b"
-UNITS = {
-    "ms": "ms",
-    "s": "s",
-    "sec": "s",
-    "second": "s",
-    "min": "min",
-    "minute": "min",
-    "h": "h",
-    "hour": "h",
-    "day": "d",
-}
+UNITS = {"ms": "ms", "s": "s", "sec": "s", "second": "s", "min": "min", "minute": "min"}
+UNITS |= {"h": "h", "hour": "h", "day": "d"}
 TYPED = re.compile(
     rf"(?<![\w.,^])(?P<figure>{FIGURE})"
     rf"(?:(?P<percent>(?:\s|\\,)*(?:\\?%|per\s?cent\b))"
@@ -41,7 +32,7 @@ TYPED = re.compile(
 NOT_MEASURED = re.compile(
     rf"{ROLE}"  # roles: quotes of the paper, references
     r"|\]\([^)]*\)|<https?:[^>]*>|https?://\S+|arXiv:\S+|doi:\S+"  # addresses
-    r"|(?:Sections?|Sec\.|§+|Chapters?|Tables?|Figures?|Figs?\.|Eqs?\.|Appendix)[\s~]*\d[\d.]*(?:\s*(?:,|and|to|or|[–-])\s*\d[\d.]*)*"
+    r"|(?:[Ss]ections?|Sec\.|§+|[Cc]hapters?|[Tt]ables?|[Ff]igures?|Figs?\.|Eqs?\.|Appendix)[\s~]*\d[\d.]*(?:\s*(?:,|and|to|or|[–-])\s*\d[\d.]*)*"
     r"|(?:Python|PyTorch|torch|CUDA|CC BY|version)\s*(?:>=|[≥v])?\s*\d[\d.]*"
     r"|\b(?:width|height|align|name|label|class)[:=]\S*"
 )

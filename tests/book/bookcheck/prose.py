@@ -3,12 +3,8 @@
 import re
 
 FENCE = re.compile(r"^(?P<indent>[ ]*)(?P<fence>`{3,}|~{3,}|:{3,})[ \t]*(?P<info>[^`\n]*)$")
-CODE_DIRECTIVES = {"code", "code-block", "code-cell", "literalinclude", "sourcecode"} | {
-    "bibliography",
-    "tableofcontents",
-    "raw",
-    "eval-rst",
-}
+CODE_DIRECTIVES = {"code", "code-block", "code-cell", "literalinclude", "sourcecode"}
+CODE_DIRECTIVES |= {"bibliography", "tableofcontents", "raw", "eval-rst"}
 ROLE = r"\{[\w:-]+\}`[^`]*`"
 ROLE_OR_SPAN = re.compile(rf"(?P<role>{ROLE})|(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)", re.DOTALL)
 COMMENT = re.compile(r"<!--(?s:.*?)-->|^%.*$", re.MULTILINE)
