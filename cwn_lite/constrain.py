@@ -123,21 +123,21 @@ class Constraint:
 
     @torch.no_grad()
     def violation(self) -> float:
-        """Return the largest relative distance from the set over all rows held here; 0 is exact.
+        """Return the largest relative distance from the set over all rows held here; 0 is exact, NaN stays NaN.
 
         Per row the larger of ``|‖w‖² − c| / c`` and ``|1ᵀw| / √(n c)``, of the constraints in force.
         """
-        worst = 0.0
+        distances = [torch.zeros(1, dtype=torch.float64)]
         for module in self._modules.values():
-            view, dims = row_view(local_part(_weight(module)).double(), **layout(module))
-            if view.numel() == 0:
-                continue
-            n = math.prod(view.shape[d] for d in dims)
+            # On the CPU, since not every device has float64.
+            weight = local_part(_weight(module)).to("cpu", torch.float64)
+            view, dims = row_view(weight, **layout(module))
             if self.spherize:
-                worst = max(worst, float((view.square().sum(dims) / self.c - 1).abs().max()))
+                distances.append((view.square().sum(dims) / self.c - 1).abs().flatten())
             if self.centralize:
-                worst = max(worst, float(view.sum(dims).abs().max()) / math.sqrt(n * self.c))
-        return worst
+                n = math.prod(view.shape[d] for d in dims)
+                distances.append(view.sum(dims).abs().flatten() / math.sqrt(n * self.c))
+        return float(torch.cat(distances).max())
 
     def remove(self) -> None:
         """Detach from the optimizer; the weights stay where they are. A second call does nothing."""

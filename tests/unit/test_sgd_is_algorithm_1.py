@@ -49,6 +49,7 @@ class Algorithm1:
                 w *= math.sqrt(self.c) / w.square().sum(self.rows[name], keepdim=True).sqrt()
 
 
+@torch.no_grad()
 def furthest(a: nn.Module, b: nn.Module) -> float:
     return max(float((p - q).abs().max()) for p, q in zip(a.parameters(), b.parameters(), strict=True))
 
