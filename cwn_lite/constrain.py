@@ -129,13 +129,14 @@ class Constraint:
         """
         distances = [torch.zeros(1, dtype=torch.float64)]
         for module in self._modules.values():
+            kind = layout(module)
             # On the CPU, since not every device has float64.
-            weight = local_part(_weight(module)).to("cpu", torch.float64)
-            view, dims = row_view(weight, **layout(module))
+            weight = local_part(_weight(module), transposed=kind["transposed"]).to("cpu", torch.float64)
+            view, dims = row_view(weight, **kind)
             if self.spherize:
                 distances.append((view.square().sum(dims) / self.c - 1).abs().flatten())
             if self.centralize:
-                n = math.prod(view.shape[d] for d in dims)
+                n = math.prod([view.shape[d] for d in dims])
                 distances.append(view.sum(dims).abs().flatten() / math.sqrt(n * self.c))
         return float(torch.cat(distances).max())
 

@@ -96,9 +96,9 @@ def project_(
     """
     check_positive("c", c)
     check_real_dense("weight", weight)
-    local = local_part(weight)
+    local = local_part(weight, transposed=transposed)
     view, dims = row_view(local, transposed=transposed, groups=groups)
-    _check_fan_in(math.prod(view.shape[d] for d in dims), centralize)
+    _check_fan_in(math.prod([view.shape[d] for d in dims]), centralize)
     view.copy_(_nearest(view, dims, c, centralize, spherize))
     return weight
 

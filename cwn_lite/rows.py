@@ -65,25 +65,33 @@ def fan_in(module: nn.Module) -> int:
         >>> fan_in(nn.Conv2d(8, 8, 3, groups=8)), fan_in(nn.ConvTranspose2d(8, 4, 3))
         (9, 72)
     """
-    assert isinstance(module.weight, Tensor)
-    view, dims = row_view(module.weight, **layout(module))
-    return math.prod(view.shape[d] for d in dims)
+    shape = module.weight.shape
+    assert isinstance(shape, torch.Size)
+    if isinstance(module, TRANSPOSED):
+        return shape[0] // module.groups * math.prod(shape[2:])
+    return math.prod(shape[1:])
 
 
-def local_part(weight: Tensor) -> Tensor:
+def local_part(weight: Tensor, *, transposed: bool = False, name: str = "weight") -> Tensor:
     """Return the rows of ``weight`` that this process holds: the local shard of a DTensor, else ``weight``.
 
-    Raises:
-        ValueError: a DTensor sharded along any axis but 0, where a row would be cut.
-    """
-    if not torch.distributed.is_available():
-        return weight
-    from torch.distributed.tensor import DTensor, Shard
+    Args:
+        weight: a tensor or DTensor.
+        transposed: the weight is that of a transposed convolution, whose outputs are on axis 1.
+        name: what a message calls it.
 
-    if not isinstance(weight, DTensor):
+    Raises:
+        ValueError: a DTensor sharded along any axis but that of the outputs, where a row would be cut.
+    """
+    # Asked by attribute: the class lives in another module in each of torch 2.4, 2.5 and later.
+    placements = getattr(weight, "placements", None)
+    if placements is None:
         return weight
-    for placement in weight.placements:
-        if not (placement.is_replicate() or placement == Shard(0)):
-            raise ValueError(f"weight is placed as {weight.placements}; rows stay whole only under Shard(0)")
-    local: Tensor = weight.to_local()
+    axis = 1 if transposed else 0
+    if not all(placement.is_replicate() or placement.is_shard(axis) for placement in placements):
+        raise ValueError(
+            f"{name} is placed as {placements}, which cuts its rows; shard it by Shard({axis}) "
+            "(shard_placement_fn of fully_shard), or exclude it"
+        )
+    local: Tensor = weight.to_local()  # type: ignore[attr-defined]
     return local

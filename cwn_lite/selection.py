@@ -129,7 +129,8 @@ def _check_rows(name: str, module: nn.Module) -> None:
     assert isinstance(weight, Tensor)
     if weight.layout != torch.strided or not weight.dtype.is_floating_point:
         raise TypeError(f"{name} is {weight.dtype}, {weight.layout}; only dense real weights can be constrained")
-    view, dims = row_view(local_part(weight), **layout(module))
+    kind = layout(module)
+    view, dims = row_view(local_part(weight, transposed=kind["transposed"], name=name), **kind)
     if not view.isfinite().all():
         raise ValueError(f"{name} holds non-finite numbers; initialize it again")
     constant = view.amax(dims) == view.amin(dims)
