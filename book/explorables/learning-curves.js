@@ -231,6 +231,6 @@ function text(className, x, y, content, anchor) {
 
 // A piece of the line, as it stands in the plot.
 function key({ color, dash }) {
-  const line = h("path", { d: "M0 6H28", stroke: color, "stroke-dasharray": dash });
-  return h("svg", { class: "curves-key", viewBox: "0 0 28 12", width: 28, height: 12, "aria-hidden": "true" }, line);
+  const line = h("path", { d: "M0 6H24", stroke: color, "stroke-dasharray": dash });
+  return h("svg", { class: "curves-key", viewBox: "0 0 24 12", width: 24, height: 12, "aria-hidden": "true" }, line);
 }

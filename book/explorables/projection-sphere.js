@@ -210,7 +210,7 @@ export function render(el, data) {
   }
 
   onWidth(view3d, (width) => {
-    const tall = Math.round(Math.min(width * 0.86, 460));
+    const tall = Math.round(Math.min(width * 0.76, 440));
     set(svg, { viewBox: `0 0 ${width} ${tall}`, width, height: tall });
     draw();
   });

@@ -154,12 +154,13 @@ const overlap = (a, b) =>
   Math.max(0, Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y));
 
 // A box for each label beside its point: clear of other labels, of points and of lines, and in the picture.
-// items: [{key, x, y, w, h}], points: [{x, y, r}], lines: [[x1, y1, x2, y2]]; `memory` keeps labels from jumping.
+// items: [{key, x, y, w, h, gap}], points: [{x, y, r}], lines: [[x1, y1, x2, y2]]; `memory` keeps labels from jumping.
 export function placeLabels(items, { points, lines, width, height, memory }) {
   const placed = [];
   for (const item of items) {
     let best = { cost: Infinity };
-    for (const [near, radius] of [13, 24, 38].entries()) {
+    for (const [near, further] of [0, 11, 25].entries()) {
+      const radius = item.gap + further;
       for (let k = 0; k < 16; k++) {
         const angle = (k * Math.PI) / 8;
         const cx = item.x + Math.cos(angle) * (radius + item.w / 2);

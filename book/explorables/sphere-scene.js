@@ -1,18 +1,21 @@
 // Draws the sphere, the plane and the step: quiet ink for the space, colour, shape and dash for the points.
 
-import { h, placeLabels } from "./shared.js";
+import { h, placeLabels, textWidth } from "./shared.js";
 import { add, norm, scale } from "./projection.js";
 import { angleOf, frontAndBack, onSphere, path, UP } from "./space.js";
 
 const NOTES = {
-  w: ["w"],
-  g: ["g"],
-  plain: ["w − αg"],
-  centred: ["w − αPg"],
-  onPlane: ["P(w − αg)"],
-  projected: ["w⁺"],
-  printed: ["Eq. 11"],
+  w: "w",
+  g: "g",
+  plain: "w − αg",
+  centred: "w − αPg",
+  onPlane: "P(w − αg)",
+  projected: "w⁺",
+  printed: "Eq. 11",
 };
+
+const FONT = "italic 600 15px Georgia, serif"; // as wide as any that the style may choose
+const HANDLES = { w: true, g: true };
 
 const SHAPES = {
   circle: (r) => `M${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`,
@@ -82,11 +85,11 @@ export function drawScene({ backdrop, labels, now, camera, off, trace, ghost, pl
   const named = ["w", ...shown.filter((k) => k !== "projected").reverse(), "g"];
   named.splice(1, 0, "projected");
   const where = Object.fromEntries(named.map((key) => [key, camera.to(key === "g" ? tip : now[key])]));
-  const items = named.map((key) => ({ key, text: NOTES[key][0], ...where[key], w: 8.2 * NOTES[key][0].length + 4, h: 18 }));
+  const items = named.map((key) => ({ key, text: NOTES[key], ...where[key], w: textWidth(NOTES[key], FONT) + 2, h: 18, gap: key in HANDLES ? 16 : 12 }));
   const side = camera.zoom * radius * Math.SQRT1_2;
-  items.push({ key: "one", text: "1", ...camera.to(pole), w: 12, h: 18 });
-  items.push({ key: "ball", text: "‖w‖² = c", x: origin.x + side, y: origin.y - side, w: 62, h: 16 });
-  items.push({ key: "plane", text: "1ᵀw = 0", ...rim.reduce((a, b) => (b.x + b.y > a.x + a.y ? b : a)), w: 56, h: 16 });
+  items.push({ key: "one", text: "1", ...camera.to(pole), w: 10, h: 18, gap: 10 });
+  items.push({ key: "ball", text: "‖w‖² = c", x: origin.x + side, y: origin.y - side, w: 56, h: 16, gap: 8 });
+  items.push({ key: "plane", text: "1ᵀw = 0", ...rim.reduce((a, b) => (b.x + b.y > a.x + a.y ? b : a)), w: 48, h: 16, gap: 8 });
   const s = (a, b) => [camera.to(a).x, camera.to(a).y, camera.to(b).x, camera.to(b).y];
   const boxes = placeLabels(items, {
     points: [...Object.values(where), origin].map((p) => ({ x: p.x, y: p.y, r: 9 })),

@@ -32,7 +32,7 @@ def show(fig: Figure, *, alt: str, caption: str = "") -> None:
     """
     alt = check_alt(alt)
     foot = f"<figcaption>{inline(caption)}</figcaption>" if caption else ""
-    page = f'<figure class="cwn-figure">{to_svg(fig, alt=alt)}{foot}</figure>'
+    page = f'<figure class="cwn-figure" style="margin:1.5rem 0">{to_svg(fig, alt=alt)}{foot}</figure>'
     display({"text/html": page, "text/plain": alt}, raw=True)
 
 
@@ -79,7 +79,8 @@ def _inlined(svg: str, alt: str) -> str:
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)
     assert box is not None  # matplotlib always writes one
     width = round(float(box[1]) * 4 / 3)  # points to CSS pixels
-    style = f"width:100%;max-width:{width}px;height:auto;stroke-linejoin:round;stroke-linecap:butt"
+    style = f"width:100%;max-width:{width}px;height:auto;display:block;margin:0 auto"
+    style += ";stroke-linejoin:round;stroke-linecap:butt"
     return (
         f'<svg role="img" aria-label="{html.escape(alt)}" {box[0]} fill="currentColor" style="{style}"'
         f' xmlns="http://www.w3.org/2000/svg">{body}'

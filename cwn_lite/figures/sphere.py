@@ -100,6 +100,10 @@ def _space(ax: Axes, flat: Callable[[Tensor], tuple[float, float, float]], radiu
     for degrees in (-60, -30, 30, 60):
         ring(radius, math.radians(degrees), color=INK, linewidth=0.6, alpha=0.2)
     ring(radius, color=INK, linewidth=1.8)
+    edge = radius * math.sqrt(0.5)
+    ax.annotate("$\\|w\\|^2 = c$", (edge, edge), xytext=(5, 3), textcoords="offset points")
+    x, y = max((flat(_on_sphere(_PLANE, t))[:2] for t in turns), key=lambda p: p[0] - p[1])
+    ax.annotate("$1^T w = 0$", (x, y), xytext=(3, -9), textcoords="offset points")
 
 
 def _arrows(ax: Axes, at: dict[str, tuple[float, float]], origin: tuple[float, float]) -> None:

@@ -72,7 +72,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 2,
     "lines.markersize": 5,
-    "mathtext.fontset": "cm",
+    "mathtext.fontset": "stix",
     "patch.edgecolor": INK,
     "savefig.facecolor": "none",
     "svg.fonttype": "path",

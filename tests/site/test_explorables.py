@@ -249,7 +249,8 @@ def test_keys_move_what_they_should(open_page: Callable[..., Any]) -> None:
 
     weight, gradient = figure.locator(".sphere-handle-w"), figure.locator(".sphere-handle-g")
     weight.focus()
-    assert weight.locator(".sphere-focus").evaluate("n => getComputedStyle(n).stroke") != "rgba(0, 0, 0, 0)"
+    rings = page.locator(".sphere-focus").evaluate_all("all => all.map((n) => getComputedStyle(n).strokeWidth)")
+    assert rings == ["1px", "3px"]  # the gradient's, the weight's
     page.keyboard.press("ArrowLeft")
     assert weight.get_attribute("aria-valuenow") == "288"
     gradient.focus()
