@@ -60,7 +60,7 @@ def select(model: nn.Module, exclude: Sequence[str | nn.Module] = ()) -> Selecti
             skipped[key] = reason
         else:
             modules[key] = module
-    known = {id(p) for m in model.modules() if isinstance(m, LINEAR_MAPS) for p in m.parameters(recurse=False)}
+    known = {id(p) for m in model.modules() if isinstance(m, LINEAR_MAPS) for p in m.parameters()}
     for name, parameter in model.named_parameters():
         if id(parameter) not in known and parameter.ndim > 1 and name not in skipped:
             skipped[name] = "not the weight of a Linear or convolution"
@@ -73,32 +73,33 @@ def select(model: nn.Module, exclude: Sequence[str | nn.Module] = ()) -> Selecti
     return Selection(modules, skipped)
 
 
-def _excluded(model: nn.Module, exclude: Sequence[str | nn.Module]) -> set[str]:
+def _excluded(model: nn.Module, exclude: Sequence[str | nn.Module]) -> set[int]:
+    """The ids of all modules that ``exclude`` names, with all inside them."""
     if isinstance(exclude, (str, nn.Module)):
         raise TypeError(
             f"exclude must be a sequence of names or modules, got {exclude!r}; write exclude=({exclude!r},)"
         )
-    names = [name for name, _ in model.named_modules() if name]
-    found: set[str] = set()
+    named = list(model.named_modules(remove_duplicate=False))
+    found: set[int] = set()
     for entry in exclude:
         if isinstance(entry, nn.Module):
-            roots = [name for name, module in model.named_modules() if module is entry]
+            roots = [module for _, module in named if module is entry]
         elif isinstance(entry, str):
-            roots = [name for name in names if fnmatchcase(name, entry)]
+            roots = [module for name, module in named if fnmatchcase(name, entry)]
         else:
             raise TypeError(f"exclude must hold names or modules, got {type(entry).__name__} {entry!r}")
         if not roots:
-            near = difflib.get_close_matches(str(entry), names, 3)
+            near = difflib.get_close_matches(str(entry), [name for name, _ in named], 3)
             hint = f"; did you mean {', '.join(map(repr, near))}?" if near else "; see model.named_modules()"
             raise ValueError(f"exclude names {entry!r}, which matches no module of the model{hint}")
-        found |= {name for root in roots for name in names if name == root or name.startswith(root + ".")}
+        found |= {id(module) for root in roots for module in root.modules()}
     return found
 
 
-def _reason(name: str, module: nn.Module, excluded: set[str], classifier: list[str]) -> str:
+def _reason(name: str, module: nn.Module, excluded: set[int], classifier: list[str]) -> str:
     """Why ``module`` is skipped; empty if it is not."""
     weight = module._parameters.get("weight")
-    if name in excluded:
+    if id(module) in excluded:
         return "excluded by the caller"
     if name in classifier:
         return "the last Linear, taken for the classifier"
@@ -123,10 +124,9 @@ def _check_tied(modules: dict[str, nn.Module]) -> None:
             )
 
 
-@torch.no_grad()
 def _check_rows(name: str, module: nn.Module) -> None:
-    weight = module.weight
-    assert isinstance(weight, Tensor)
+    assert isinstance(module.weight, Tensor)
+    weight = module.weight.detach()
     if weight.layout != torch.strided or not weight.dtype.is_floating_point:
         raise TypeError(f"{name} is {weight.dtype}, {weight.layout}; only dense real weights can be constrained")
     kind = layout(module)
