@@ -25,3 +25,9 @@ def test_entry(entry: Entry) -> None:
 def test_the_page_is_read_whole() -> None:
     text = (ROOT / "book" / "errata.md").read_text(encoding="utf-8")
     assert len(entries()) == len(re.findall(r"^### ", text, re.MULTILINE)) > 15
+
+
+def test_the_overview_lists_every_entry() -> None:
+    text = (ROOT / "book" / "errata.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(.+?)\]\((errata-[\w-]+)\) \| (\w+) \|$", text, re.MULTILINE)
+    assert listed == [(entry.title, entry.slug, entry.kind.lower()) for entry in entries().values()]
