@@ -72,7 +72,7 @@ def locate(path: Path, archive: Archive) -> Path | None:
     for candidate in (path, path / archive.folder, path / archive.file):
         if candidate.is_file() and candidate.name.endswith((".tar.gz", ".tgz")):
             return candidate
-        if candidate.is_dir() and (candidate / next(iter(archive.test))).exists():
+        if (candidate / next(iter(archive.test))).is_file():
             return candidate
     return None
 
@@ -114,7 +114,7 @@ def _members(path: Path, wanted: dict[str, str]) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each wanted file, in the order in which the archive holds them."""
     if path.is_dir():
         for name in wanted:
-            if (path / name).exists():
+            if (path / name).is_file():
                 yield name, (path / name).read_bytes()
         return
     with tarfile.open(path, "r:gz") as tar:  # read, never extracted: member paths cannot escape

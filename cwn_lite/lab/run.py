@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from . import checkpoint, interrupt, lock, provenance, results
+from . import checkpoint, interrupt, lock, provenance, record, results
 from .data import Dataset
 from .errors import LabError
 from .files import check_writable
 from .recipe import Recipe
 from .results import Result
-from .train import Trainer, parameter_count
+from .train import Trainer
+
+
+class FinishedError(LabError):
+    """The cell has a result already."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to run, none of which decides the result on a CPU but ``device`` and torch's thread count.
+    """How to run; on a CPU nothing here but torch's thread count touches the numbers, and that in the last digits.
 
     Attributes:
         out: folder of results.
@@ -47,6 +50,11 @@ def default_runs() -> Path:
     """Return the folder of checkpoints: ``runs`` of the checkout, else ``./runs``."""
     root = provenance.checkout()
     return root / "runs" if root else Path("runs")
+
+
+def cell_folder(runs: Path, recipe: Recipe, seed: int) -> Path:
+    """Return where checkpoint and lock of a cell live."""
+    return runs / recipe.directory / f"seed-{seed}"
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -74,61 +82,61 @@ def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | 
         options: where and how.
 
     Returns:
-        The result, also of a run that diverged; ``None`` if the deadline or a signal came first. A checkpoint
-        then holds the state, and the same call goes on from there to the same result.
+        The result, also of a run that diverged or failed; ``None`` if the deadline or a signal came first. A
+        checkpoint then holds the state, and the same call goes on from there to the same result.
 
     Raises:
-        LabError: another process works on this cell, the checkpoint is unusable, or the result exists.
+        BusyError: another process works on this cell.
+        FinishedError: the result exists.
+        LabError: the checkpoint is unusable.
     """
-    cell = options.runs / recipe.directory / f"seed-{seed}"
-    state_path = cell / "checkpoint"
+    cell = cell_folder(options.runs, recipe, seed)
+    saved_state = cell / "checkpoint"
     check_writable(options.out / recipe.directory)
     check_writable(options.runs)
-    (options.runs / ".gitignore").write_text("*\n")
+    (options.runs / ".gitignore").write_text("*\n")  # wherever it lies, it is not for the repository
     with lock.hold(cell / "lock"), interrupt.requests() as stop_asked:
         if results.path_of(options.out, recipe.directory, seed).exists():
-            raise LabError(f"{recipe.name} seed {seed} has a result already; results are never overwritten")
-        begun = _Session.begin(options.device)
+            raise FinishedError(f"{recipe.name} seed {seed} has a result already, and results are never overwritten")
+        session = record.Session.begin(options.device)
         identity = {"recipe_sha": recipe.sha, "seed": seed, "data": data.sha256}
         trainer = Trainer(recipe, seed, data, options.device)
-        if state_path.exists():
-            state = checkpoint.load(state_path, identity)
+        if saved_state.exists():
+            state = checkpoint.load(saved_state, identity)
             trainer.load_state_dict(state["trainer"])
-            begun = begun.after(state["sessions"])
+            session = session.after(state["sessions"])
 
         def save() -> None:
-            checkpoint.save(state_path, {"trainer": trainer.state_dict(), "sessions": begun.records()}, identity)
+            state = {"trainer": trainer.state_dict(), "sessions": session.records()}
+            checkpoint.save(saved_state, state, identity)
 
-        finished = _train(trainer, options, f"{recipe.name} seed {seed}", save, stop_asked)
-        if not finished:
-            return None
-        result = _result(trainer, data, begun)
+        failure = None
+        try:
+            if not _train(trainer, options, save, stop_asked):
+                return None
+        except (OSError, MemoryError, torch.cuda.OutOfMemoryError):
+            raise  # the machine's fault: try again elsewhere
+        except Exception as error:
+            failure = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            (cell / "traceback.txt").write_text(traceback.format_exc())
+        result = record.make(trainer, data, session, failure)
         results.write(result, options.out)
-        state_path.unlink(missing_ok=True)
+        saved_state.unlink(missing_ok=True)
         return result
 
 
-def _train(trainer: Trainer, options: Options, title: str, save: Any, stop_asked: Any) -> bool:
+def _train(trainer: Trainer, options: Options, save: Callable[[], None], stop_asked: Callable[[], bool]) -> bool:
     """Step until the run is done, saving on the way; return whether it is."""
-    total = trainer.recipe.epochs * trainer.steps_per_epoch
-    bar = tqdm(
-        total=total,
-        initial=trainer.global_step,
-        desc=title,
-        unit="step",
-        disable=options.quiet,
-        dynamic_ncols=True,
-        mininterval=0.5 if sys.stderr.isatty() else 30.0,
-    )
     saved = time.monotonic()
-    with bar:
+    with _progress_bar(trainer, options) as bar:
         while not trainer.done:
             trainer.step()
             bar.update()
-            now = time.monotonic()
             if bar.n % 20 == 0 and not options.quiet:
                 loss, error = trainer.progress()
-                bar.set_postfix_str(f"epoch {trainer.epoch + 1}: loss {loss:.3f}, error {error:.1f} %", refresh=False)
+                text = f"epoch {trainer.epoch + 1}: loss {loss:.3f}, error {error:.1f} %"
+                bar.set_postfix_str(text, refresh=False)
+            now = time.monotonic()
             leave = not trainer.done and (now > options.deadline or stop_asked())
             if trainer.batch == 0 or leave or now - saved >= options.checkpoint_s:
                 save()
@@ -138,56 +146,13 @@ def _train(trainer: Trainer, options: Options, title: str, save: Any, stop_asked
     return True
 
 
-@dataclass(frozen=True)
-class _Session:
-    """One stretch of a run between a start and a stop, and those before it."""
-
-    started: str
-    clock: float
-    source: dict[str, Any]
-    env: dict[str, Any]
-    earlier: tuple[dict[str, Any], ...] = ()
-
-    @classmethod
-    def begin(cls, device: torch.device) -> _Session:
-        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        return cls(started, time.monotonic(), provenance.source(), provenance.environment(device))
-
-    def after(self, earlier: list[dict[str, Any]]) -> _Session:
-        return dataclasses.replace(self, earlier=tuple(earlier))
-
-    def records(self) -> list[dict[str, Any]]:
-        seconds = round(time.monotonic() - self.clock, 1)
-        return [*self.earlier, {"started": self.started, "wall_s": seconds, **self.source, "env": self.env}]
-
-
-def _result(trainer: Trainer, data: Dataset, session: _Session) -> Result:
-    """Put together the record of a run that ended."""
-    sessions = session.records()
-    constraint = trainer.constraint
-    last = trainer.curve[-1] if trainer.curve else None
-    ended_well = trainer.diverged is None
-    return Result(
-        schema=results.SCHEMA,
-        status="done" if ended_well else "diverged",
-        reason=trainer.diverged,
-        recipe=dataclasses.asdict(trainer.recipe),
-        recipe_sha=trainer.recipe.sha,
-        seed=trainer.seed,
-        **session.source,
-        env=session.env,
-        # What began the run is only worth telling apart from what ended it if there was more than one session.
-        sessions=sessions,
-        data=dict(data.record),
-        started=sessions[0]["started"],
-        wall_s=round(sum(record["wall_s"] for record in sessions), 1),
-        epoch_s=trainer.epoch_s,
-        parameters=parameter_count(trainer.model),
-        constrained=list(constraint.names) if constraint else [],
-        skipped=dict(constraint.skipped) if constraint else {},
-        curve=trainer.curve,
-        final={key: last[key] for key in ("train_loss", "train_error", "test_loss", "test_error")}
-        if last and ended_well
-        else None,
-        weights_sha256=trainer.weights_sha256() if ended_well else None,
+def _progress_bar(trainer: Trainer, options: Options) -> tqdm:
+    return tqdm(
+        total=trainer.recipe.epochs * trainer.steps_per_epoch,
+        initial=trainer.global_step,
+        desc=f"{trainer.recipe.name} seed {trainer.seed}",
+        unit="step",
+        disable=options.quiet,
+        dynamic_ncols=True,
+        mininterval=0.5 if sys.stderr.isatty() else 30.0,  # a log file gets a line now and then
     )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from .augment import EpochPlan
 from .data import Dataset
+from .measure import grad_norm
 from .methods import build
 from .recipe import Recipe
 from .seeding import derive
@@ -96,7 +96,7 @@ class Trainer:
         self.optimizer.step()
         with torch.no_grad():
             wrong = (logits.argmax(1) != target).sum().double()
-            norm = self._grad_norm()
+            norm = grad_norm(self.model)
             self._sums += torch.stack([loss.detach().double() * len(target), wrong, norm])
             bad = ~(torch.isfinite(loss.detach()) & torch.isfinite(norm)) & (self._first_bad < 0)
             self._first_bad = torch.where(bad, self.global_step, self._first_bad)
@@ -160,14 +160,6 @@ class Trainer:
         if self.device.type == "cuda" and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
 
-    def weights_sha256(self) -> str:
-        """Return the SHA-256 over names, shapes and values of parameters and buffers."""
-        digest = hashlib.sha256()
-        for name, value in self.model.state_dict().items():
-            digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
-
     def _forward(self, batch: Tensor) -> Tensor:
         x = (batch.float() - self._mean) / self._std
         x = x.contiguous(memory_format=torch.channels_last)
@@ -175,13 +167,6 @@ class Trainer:
             logits = self.model(x)
         assert isinstance(logits, Tensor)
         return logits.float()
-
-    def _grad_norm(self) -> Tensor:
-        # In float64: a huge but finite gradient has a finite norm.
-        grads = [p.grad for p in self.model.parameters() if p.grad is not None]
-        norms = [torch.linalg.vector_norm(grad, dtype=torch.float64) for grad in grads]
-        total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
-        return total
 
     def _draw_plan(self) -> EpochPlan:
         n = len(self._tensors[1])
@@ -216,8 +201,3 @@ class Trainer:
         self._sums.zero_()
         if not self.done:
             self._plan = self._draw_plan()
-
-
-def parameter_count(model: nn.Module) -> int:
-    """Return the number of trained values."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,163 @@
+"""From results to numbers with error bars, beside the paper's."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import LabError
+from .provenance import checkout
+from .recipe import METHODS
+from .results import Result
+from .stats import summary
+
+TITLES = {
+    "ours": "Ours",
+    "bn": "BN",
+    "gn": "GN",
+    "ws": "WS",
+    "ws+bn": "WS+BN",
+    "ws+gn": "WS+GN",
+    "plain": "Plain",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """All seeds of one recipe on one data set.
+
+    Attributes:
+        recipe: name of the recipe.
+        method: one of ``METHODS``.
+        data: display name of the data set.
+        seeds: seeds that ended well.
+        errors: their test errors in per cent after the last epoch, in the order of ``seeds``.
+        diverged: number of seeds that diverged.
+        failed: number of seeds that failed.
+        paper: the paper's number for this very setting, or ``None``.
+    """
+
+    recipe: str
+    method: str
+    data: str
+    seeds: tuple[int, ...]
+    errors: tuple[float, ...]
+    diverged: int
+    failed: int
+    paper: float | None
+
+    @property
+    def n(self) -> int:
+        """Number of seeds behind the mean."""
+        return len(self.errors)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean test error, ``None`` where no seed ended well."""
+        return summary(self.errors).mean if self.errors else None
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation over seeds, ``None`` below two."""
+        return summary(self.errors).std if self.n > 1 else None
+
+
+def summarize(results: Iterable[Result], paper: dict[str, Any] | None = None) -> list[Row]:
+    """Return one row per recipe, methods in the order of ``METHODS``.
+
+    Args:
+        results: what :func:`cwn_lite.lab.results.load` returned.
+        paper: content of the paper's Table 1; ``None`` reads it from the book where there is one.
+
+    Raises:
+        LabError: results of one recipe name differ in recipe hash or in data: they are not seeds of one thing.
+    """
+    paper = paper_table() if paper is None else paper
+    groups: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        groups[result.name].append(result)
+    return sorted((_row(name, group, paper) for name, group in groups.items()), key=_order)
+
+
+def table(results: Iterable[Result], paper: dict[str, Any] | None = None) -> str:
+    """Return a Markdown table: n, mean ± standard deviation of the test error, the paper's number.
+
+    Args:
+        results: as for :func:`summarize`.
+        paper: as for :func:`summarize`.
+
+    Raises:
+        LabError: as :func:`summarize`.
+
+    Example:
+        >>> print(table([]))
+        | method | recipe | data | n | test error (%) | diverged | paper (%) |
+        | --- | --- | --- | ---: | ---: | ---: | ---: |
+    """
+    lines = [
+        "| method | recipe | data | n | test error (%) | diverged | paper (%) |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in summarize(results, paper):
+        stopped = str(row.diverged) + (f" (and {row.failed} failed)" if row.failed else "")
+        printed = "–" if row.paper is None else f"{row.paper:.2f}"
+        cells = (TITLES[row.method], row.recipe, row.data, str(row.n), error_text(row), stopped, printed)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def error_text(row: Row) -> str:
+    """Return the test error of a row as ``mean ± std``, ``mean`` for one seed, a dash for none."""
+    if row.mean is None:
+        return "–"
+    return f"{row.mean:.2f}" if row.std is None else f"{row.mean:.2f} ± {row.std:.2f}"
+
+
+def paper_table(path: Path | None = None) -> dict[str, Any]:
+    """Return the paper's Table 1 as data, empty where the book is not at hand."""
+    root = checkout()
+    if path is None and root is not None:
+        path = root / "book" / "paper" / "table1.json"
+    if path is None or not path.is_file():
+        return {}
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def paper_error(recipe: dict[str, Any], paper: dict[str, Any]) -> float | None:
+    """Return the number in Table 1 for a recipe that trains what the table reports, else ``None``."""
+    if (recipe["epochs"], recipe["batch"], recipe["augment"]) != (200, 128, "crop4-flip"):
+        return None
+    network = {("cnn", 9, 64): "cnn", ("resnet", 110, 16): "resnet-110"}.get(
+        (recipe["net"], recipe["depth"], recipe["width"])
+    )
+    number = paper.get(recipe["data"], {}).get("standard", {}).get(network, {}).get(recipe["method"])
+    return None if number is None else float(number)
+
+
+def _row(name: str, group: list[Result], paper: dict[str, Any]) -> Row:
+    for what, values in (
+        ("recipe hashes", {result.recipe_sha[:8] for result in group}),
+        ("data sets", {f"{r.data['name']} ({r.data['sha256'][:8]})" for r in group}),
+    ):
+        if len(values) > 1:
+            raise LabError(f"{name}: results of {len(values)} {what} ({', '.join(sorted(values))}) do not mix")
+    well = [result for result in group if result.status == "done"]
+    return Row(
+        name,
+        group[0].method,
+        group[0].data["name"],
+        tuple(result.seed for result in well),
+        tuple(result.test_error for result in well),
+        sum(result.status == "diverged" for result in group),
+        sum(result.status == "failed" for result in group),
+        paper_error(group[0].recipe, paper),
+    )
+
+
+def _order(row: Row) -> tuple[str, int, str]:
+    return row.recipe.partition("-")[0], METHODS.index(row.method), row.recipe

@@ -1,0 +1,49 @@
+"""Small data and small recipes, one thread, so that numbers repeat."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cwn_lite.lab import data
+from cwn_lite.lab.data import Dataset
+from cwn_lite.lab.recipe import Recipe
+from cwn_lite.lab.run import Options
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return data.load("digits")
+
+
+@pytest.fixture(scope="session")
+def toy() -> Dataset:
+    """Sixty 8x8 images of two classes that a glance tells apart."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    images = (rng.integers(0, 8, (60, 1, 8, 8)) + 8 * labels[:, None, None, None]).astype(np.uint8)
+    split = (images, labels.astype(np.int64))
+    return data.build(split, split, lambda sha: "toy")
+
+
+@pytest.fixture
+def tiny() -> Recipe:
+    return Recipe(
+        name="tiny", data="digits", augment="crop4-flip", depth=3, width=4, method="ours", sigma=0.1,
+        batch=16, epochs=2, decay_scale_bias=False, weight_decay=1e-3,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    return Options(out=tmp_path / "out", runs=tmp_path / "runs", device=torch.device("cpu"), quiet=True)

@@ -1,0 +1,87 @@
+"""Recipes: the hash names what matters, names are found, nonsense is refused."""
+
+import dataclasses
+
+import pytest
+
+from cwn_lite.lab import recipe as recipe_module
+from cwn_lite.lab import recipes
+from cwn_lite.lab.errors import LabError
+from cwn_lite.lab.recipe import METHODS, Recipe, recipe_sha
+
+# A changed hash orphans every result of that recipe: change a recipe by adding another one.
+PINNED = {
+    "cnn-ours-e200": "25966839",
+    "cnn16-bn-e4": "9b6ff47d",
+    "resnet20-ws+gn-e6": "ee6e180e",
+    "digits-plain": "9fd5c1bf",
+}
+
+
+def test_hashes_are_pinned() -> None:
+    assert {name: recipes.get(name).sha[:8] for name in PINNED} == PINNED
+
+
+def test_every_family_has_every_method() -> None:
+    for prefix, suffix in (("cnn", "-e200"), ("cnn16", "-e4"), ("resnet20", "-e6"), ("digits", "")):
+        assert {recipes.get(f"{prefix}-{method}{suffix}").method for method in METHODS} == set(METHODS)
+    hashes = [recipe.sha for recipe in recipes.RECIPES.values()]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_the_papers_settings() -> None:
+    ours = recipes.get("cnn-ours-e200")
+    assert (ours.lr, ours.weight_decay, ours.momentum, ours.batch, ours.epochs) == (0.1, 1e-3, 0.9, 128, 200)
+    assert (ours.width, ours.depth, ours.c, ours.decay_scale_bias) == (64, 9, 2.0, False)
+    assert recipes.get("resnet20-ours-e6").lr == 0.2
+
+
+def test_hash_ignores_the_name_and_nothing_else() -> None:
+    base = Recipe(name="a", method="bn")
+    assert dataclasses.replace(base, name="b").sha == base.sha
+    other = {"data": "cifar100", "augment": "none", "net": "resnet", "schedule": "linear", "method": "gn", "depth": 20}
+    for field in dataclasses.fields(Recipe):
+        if field.name in ("name", "net"):
+            continue
+        value = getattr(base, field.name)
+        if field.name in other:
+            changed = {field.name: other[field.name], "net": "resnet", "depth": 20}
+            reference = dataclasses.replace(base, net="resnet", depth=26)
+        else:
+            changed = {field.name: not value if isinstance(value, bool) else (value or 0) + 1}
+            reference = base
+        assert dataclasses.replace(reference, **changed).sha != reference.sha, field.name
+
+
+def test_a_later_field_keeps_old_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Recipe(name="a", method="bn").sha
+    later = dataclasses.make_dataclass(
+        "Later",
+        [("cutout", int, dataclasses.field(default=0, metadata={"later": True}))],
+        bases=(Recipe,), frozen=True, kw_only=True,
+    )  # fmt: skip
+    monkeypatch.setattr(recipe_module, "Recipe", later)
+    assert recipe_sha(dataclasses.asdict(later(name="a", method="bn"))) == before
+    assert recipe_sha(dataclasses.asdict(later(name="a", method="bn", cutout=16))) != before
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("method", "batchnorm"), ("data", "mnist"), ("width", 0), ("lr", -0.1), ("depth", 10), ("epochs", 0)],
+)
+def test_nonsense_is_refused_by_field(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{field}="):
+        Recipe(**{"name": "a", "method": "bn", field: value})  # type: ignore[arg-type]
+
+
+def test_unknown_name_offers_close_ones() -> None:
+    with pytest.raises(LabError, match=r"unknown recipe 'cnn16-nb-e4': did you mean .*cnn16-bn-e4"):
+        recipes.get("cnn16-nb-e4")
+    with pytest.raises(LabError, match="list"):
+        recipes.get("zzzzzz")
+
+
+def test_families_patterns_and_names() -> None:
+    assert {r.name.partition("-")[0] for r in recipes.select("cnn")} == {"cnn"}
+    assert [r.name for r in recipes.select("digits-ws+*")] == ["digits-ws+bn", "digits-ws+gn"]
+    assert [r.name for r in recipes.select("digits-bn")] == ["digits-bn"]
