@@ -42,7 +42,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     cuda = device.type == "cuda"
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # its own class of string would not load from a checkpoint
         "cuda": torch.version.cuda if cuda else None,
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name(device) if cuda else _processor(),

@@ -1,0 +1,69 @@
+"""A checkpoint is whole and of this run, or it is refused and left alone."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cwn_lite.lab import checkpoint, files
+from cwn_lite.lab.errors import LabError
+
+IDENTITY = {"recipe_sha": "abc", "seed": 0, "data": "def"}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "cell" / "checkpoint"
+    checkpoint.save(path, {"weight": torch.arange(100.0), "position": [1, 2]}, IDENTITY)
+    return path
+
+
+def test_round_trip(saved: Path) -> None:
+    state = checkpoint.load(saved, IDENTITY)
+    assert torch.equal(state["weight"], torch.arange(100.0)) and state["position"] == [1, 2]
+    assert [entry.name for entry in saved.parent.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize("position", [0, 30, 90, 300, -1])
+def test_a_flipped_bit_is_noticed(position: int, saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    content[position] ^= 4
+    saved.write_bytes(content)
+    with pytest.raises(LabError, match="damaged"):
+        checkpoint.load(saved, IDENTITY)
+    assert saved.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a zip of somebody else", checkpoint.MAGIC])
+def test_a_foreign_or_cut_file_is_refused(content: bytes, saved: Path) -> None:
+    saved.write_bytes(content)
+    with pytest.raises(LabError, match="not a checkpoint"):
+        checkpoint.load(saved, IDENTITY)
+    assert saved.read_bytes() == content
+
+
+@pytest.mark.parametrize(("key", "value"), [("recipe_sha", "xyz"), ("seed", 1), ("data", "other")])
+def test_a_checkpoint_of_another_run_is_refused(key: str, value: object, saved: Path) -> None:
+    with pytest.raises(LabError, match=f"another run .*{key}"):
+        checkpoint.load(saved, {**IDENTITY, key: value})
+
+
+def test_a_failed_write_keeps_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved.read_bytes()
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.save(saved, {"weight": torch.zeros(5)}, IDENTITY)
+    assert saved.read_bytes() == before
+    assert [entry.name for entry in saved.parent.iterdir()] == ["checkpoint"]
+
+
+def test_write_once_never_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b"
+    files.write_atomically(path, b"first", overwrite=False)
+    with pytest.raises(FileExistsError):
+        files.write_atomically(path, b"second", overwrite=False)
+    assert path.read_bytes() == b"first" and len(list(path.parent.iterdir())) == 1

@@ -1,0 +1,185 @@
+"""Result files: everything stated, written once, checked when read."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from cwn_lite.lab import measure, results
+from cwn_lite.lab.data import Dataset
+from cwn_lite.lab.errors import LabError
+from cwn_lite.lab.recipe import Recipe
+from cwn_lite.lab.results import Result
+from cwn_lite.lab.run import FinishedError, Options, run
+from cwn_lite.lab.train import Trainer
+
+
+@pytest.fixture
+def done(tiny: Recipe, toy: Dataset, options: Options) -> Result:
+    result = run(tiny, 0, toy, options)
+    assert result is not None
+    return result
+
+
+def only_file(options: Options) -> Path:
+    (path,) = options.out.rglob("*.json")
+    return path
+
+
+def test_the_record_is_complete(done: Result, tiny: Recipe, toy: Dataset, options: Options) -> None:
+    assert only_file(options) == options.out / f"tiny-{tiny.sha[:8]}" / "seed-0.json"
+    assert results.load(options.out) == [done]
+    assert done.status == "done" and done.reason is None
+    assert done.recipe == dataclasses.asdict(tiny) and done.recipe_sha == tiny.sha
+    assert len(done.curve) == len(done.epoch_s) == tiny.epochs
+    assert set(done.curve[0]) == {"train_loss", "train_error", "test_loss", "test_error", "lr", "grad_norm"}
+    assert done.final is not None and done.final["test_error"] == done.curve[-1]["test_error"] == done.test_error
+    assert done.data == {"name": "toy", "sha256": toy.sha256, "train": 60, "test": 60}
+    assert done.constrained == ["0.weight", "4.weight", "8.weight"]
+    assert done.skipped == {"13.weight": "the last Linear, taken for the classifier"}
+    assert done.env["torch"] == torch.__version__ and done.env["threads"] == 1
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", done.started)
+    assert re.fullmatch(r"[0-9a-f]{64}", done.library_sha)
+    trainer = Trainer(tiny, 0, toy)
+    while not trainer.done:
+        trainer.step()
+    assert done.weights_sha256 == measure.weights_sha256(trainer.model)
+    assert done.curve == trainer.curve
+
+
+def test_it_names_no_path_and_no_machine(done: Result, options: Options) -> None:
+    text = only_file(options).read_text()
+    assert str(options.out) not in text
+    assert str(Path.home()) + "/" not in text and str(Path(__file__).parents[2]) not in text
+
+
+def test_it_is_never_overwritten(done: Result, tiny: Recipe, toy: Dataset, options: Options) -> None:
+    before = only_file(options).read_bytes()
+    with pytest.raises(FinishedError, match="never overwritten"):
+        run(tiny, 0, toy, options)
+    with pytest.raises(LabError, match="never overwritten"):
+        results.write(done, options.out)
+    assert only_file(options).read_bytes() == before
+    assert [entry.name for entry in only_file(options).parent.iterdir()] == ["seed-0.json"]
+
+
+def test_the_checkpoint_is_gone_and_the_folder_ignored(done: Result, options: Options) -> None:
+    assert not list(options.runs.rglob("checkpoint"))
+    assert (options.runs / ".gitignore").read_text() == "*\n"
+
+
+def damage(path: Path, kind: str) -> None:
+    values = json.loads(path.read_text())
+    if kind == "cut":
+        path.write_bytes(path.read_bytes()[:700])
+        return
+    if kind == "not json":
+        path.write_text("mean error 5 %")
+        return
+    if kind == "a list":
+        path.write_text("[]")
+        return
+    if kind == "not a number":
+        path.write_text(path.read_text().replace('"test_error": ', '"test_error": NaN, "x": ', 1))
+        return
+    if kind == "prettier number":
+        values["final"]["test_error"] -= 1
+    if kind == "other recipe":
+        values["recipe"]["lr"] = 0.2
+        values["checksum"] = results._checksum(values)
+    if kind == "no seed":
+        del values["seed"]
+    if kind == "other schema":
+        values["schema"] = 2
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("cut", "not a readable result"),
+        ("not json", "not a readable result"),
+        ("a list", "not a result"),
+        ("not a number", "not a readable result"),
+        ("prettier number", "edited or damaged"),
+        ("other recipe", "does not have the hash"),
+        ("no seed", "keys seed missing"),
+        ("other schema", "schema 2"),
+    ],
+)
+def test_a_damaged_file_is_refused(kind: str, message: str, done: Result, options: Options) -> None:
+    path = only_file(options)
+    damage(path, kind)
+    content = path.read_bytes()
+    with pytest.raises(LabError, match=message) as error:
+        results.load(options.out)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+    assert path.read_bytes() == content
+
+
+def test_a_file_in_the_wrong_place_is_refused(done: Result, options: Options) -> None:
+    path = only_file(options)
+    path.rename(path.with_name("seed-1.json"))
+    with pytest.raises(LabError, match=r"belongs at tiny-.*/seed-0\.json"):
+        results.load(options.out)
+
+
+def test_divergence_is_a_result(tiny: Recipe, toy: Dataset, options: Options) -> None:
+    result = run(dataclasses.replace(tiny, method="plain", lr=1e30), 0, toy, options)
+    assert result is not None and result.status == "diverged"
+    assert result.final is None and result.weights_sha256 is None
+    assert result.reason is not None and result.reason["step"] < 4 and "not finite" in result.reason["reason"]
+    assert results.load(options.out) == [result]
+
+
+def test_failure_is_a_result(tiny: Recipe, toy: Dataset, options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Trainer) -> tuple[float, float]:
+        raise RuntimeError("the wheels came off\nand more")
+
+    monkeypatch.setattr(Trainer, "evaluate", broken)
+    result = run(tiny, 0, toy, options)
+    assert result is not None and result.status == "failed" and result.final is None
+    assert result.reason == {"epoch": 0, "step": 4, "reason": "RuntimeError: the wheels came off"}
+    (trace,) = options.runs.rglob("traceback.txt")
+    assert "in broken" in trace.read_text()
+
+
+def test_the_machines_fault_is_no_result(
+    tiny: Recipe, toy: Dataset, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Trainer) -> tuple[float, float]:
+        raise MemoryError
+
+    monkeypatch.setattr(Trainer, "evaluate", full)
+    with pytest.raises(MemoryError):
+        run(tiny, 0, toy, options)
+    assert not list(options.out.rglob("*.json"))
+    monkeypatch.undo()
+    assert run(tiny, 0, toy, options) is not None
+
+
+def test_a_deadline_stops_with_a_checkpoint(tiny: Recipe, toy: Dataset, options: Options) -> None:
+    stopped = dataclasses.replace(options, deadline=0.0)
+    sessions = 0
+    result = None
+    while result is None:
+        result = run(tiny, 0, toy, stopped)
+        sessions += 1
+    assert sessions == len(result.sessions) == 8  # one step each
+    fresh = dataclasses.replace(options, out=options.out / "other")
+    whole = run(tiny, 0, toy, fresh)
+    assert whole is not None and len(whole.sessions) == 1
+    assert (whole.curve, whole.final, whole.weights_sha256) == (result.curve, result.final, result.weights_sha256)
+
+
+def test_load_selects_by_name(done: Result, options: Options) -> None:
+    assert results.load(options.out, "ti*") == [done]
+    assert results.load(options.out, "cnn*") == []
+
+
+def test_committed_results_are_whole() -> None:
+    for result in results.load():
+        assert result.dirty is False or result.dirty is None

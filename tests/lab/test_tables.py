@@ -1,0 +1,73 @@
+"""Tables: the right mean, the right deviation, the paper's number beside it, and nothing mixed."""
+
+import dataclasses
+import statistics
+
+import pytest
+
+from cwn_lite.lab import recipes, tables
+from cwn_lite.lab.errors import LabError
+from cwn_lite.lab.recipe import Recipe
+from cwn_lite.lab.results import Result
+
+PAPER = {"cifar10": {"standard": {"cnn": {"ours": 5.5, "bn": 5.36}}}}
+
+
+def result(recipe: Recipe, seed: int, error: float | None, status: str = "done", data: str = "CIFAR-10") -> Result:
+    final = {"test_error": error} if error is not None else None
+    return Result(
+        schema=1, status=status, reason=None, recipe=dataclasses.asdict(recipe), recipe_sha=recipe.sha, seed=seed,
+        commit=None, dirty=None, library_sha="", env={}, sessions=[], data={"name": data, "sha256": data},
+        started="", wall_s=0.0, epoch_s=[], parameters=0, constrained=[], skipped={}, curve=[],
+        final=final, weights_sha256=None,
+    )  # fmt: skip
+
+
+def test_mean_deviation_and_paper() -> None:
+    errors = [5.91, 6.02, 5.77]
+    ours, bn = recipes.get("cnn-ours-e200"), recipes.get("cnn-bn-e200")
+    rows = [result(bn, 0, 5.0)]
+    rows += [result(ours, seed, error) for seed, error in enumerate(errors)]
+    rows += [result(ours, 3, None, "diverged"), result(ours, 4, None, "failed")]
+    first, second = tables.summarize(rows, PAPER)
+    assert (first.method, first.n, first.seeds) == ("ours", 3, (0, 1, 2))
+    assert first.mean == pytest.approx(statistics.fmean(errors))
+    assert first.std == pytest.approx(statistics.stdev(errors))
+    assert (first.diverged, first.failed, first.paper) == (1, 1, 5.5)
+    assert (second.n, second.std, second.paper) == (1, None, 5.36)
+    assert tables.table(rows, PAPER).splitlines()[2:] == [
+        "| Ours | cnn-ours-e200 | CIFAR-10 | 3 | 5.90 ± 0.13 | 1 (and 1 failed) | 5.50 |",
+        "| BN | cnn-bn-e200 | CIFAR-10 | 1 | 5.00 | 0 | 5.36 |",
+    ]
+
+
+def test_a_method_that_only_diverged_has_a_row() -> None:
+    recipe = recipes.get("cnn16-ws-e4")
+    (line,) = tables.table([result(recipe, seed, None, "diverged") for seed in range(3)], PAPER).splitlines()[2:]
+    assert line == "| WS | cnn16-ws-e4 | CIFAR-10 | 0 | – | 3 | – |"
+
+
+def test_the_papers_number_stands_beside_the_papers_setting_only() -> None:
+    ours = recipes.get("cnn-ours-e200")
+    assert tables.paper_error(dataclasses.asdict(ours), PAPER) == 5.5
+    for change in ({"width": 16}, {"epochs": 6}, {"augment": "none"}, {"data": "cifar100"}, {"method": "ws"}):
+        changed = dataclasses.replace(ours, **change)  # type: ignore[arg-type]
+        assert tables.paper_error(dataclasses.asdict(changed), PAPER) is None
+    assert tables.paper_error(dataclasses.asdict(ours), {}) is None
+
+
+def test_the_books_table_is_found() -> None:
+    assert tables.paper_error(dataclasses.asdict(recipes.get("cnn-bn-e200")), tables.paper_table()) == 5.36
+
+
+def test_recipe_hashes_do_not_mix() -> None:
+    old = recipes.get("cnn-ours-e200")
+    new = dataclasses.replace(old, sigma=0.3)
+    with pytest.raises(LabError, match=rf"2 recipe hashes .*{old.sha[:8]}"):
+        tables.table([result(old, 0, 5.0), result(new, 1, 5.0)], PAPER)
+
+
+def test_data_sets_do_not_mix() -> None:
+    recipe = recipes.get("cnn-ours-e200")
+    with pytest.raises(LabError, match="2 data sets"):
+        tables.table([result(recipe, 0, 5.0), result(recipe, 1, 5.0, data="CIFAR-10, JPEG quality 75")], PAPER)
