@@ -20,7 +20,7 @@ N, C, LR = 12, 2.0, 0.3
 def project(v: Vector, c: float = C) -> Vector:
     """The nearest feasible point, by its definition in NumPy."""
     centred = v - v.mean()
-    return np.sqrt(c) * centred / np.linalg.norm(centred)
+    return np.asarray(np.sqrt(c) * centred / np.linalg.norm(centred))
 
 
 def shipped_projection(v: Vector, c: float = C) -> Vector:

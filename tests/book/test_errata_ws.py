@@ -22,7 +22,7 @@ def symbols(request: pytest.FixtureRequest) -> dict[str, Any]:
     with torch.no_grad():
         layer.weight.add_(0.1)
     cwn.weight_standardization(layer)
-    raw = layer.parametrizations.weight.original
+    raw = layer.get_parameter("parametrizations.weight.original")
     x, y = torch.randn(50, N).double(), torch.randn(50, 1).double()
     standardized = layer.weight
     standardized.retain_grad()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-Value = np.ndarray
+Value = Any  # a NumPy array of floats without axes, with one or with two
 Symbols = Mapping[str, Any]
 
 SPACING = re.compile(r"\\(?:,|;|!|:|quad|qquad|left|right|[bB]igg?[lrm]?)(?![a-zA-Z])|~")
