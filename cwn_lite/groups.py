@@ -11,8 +11,7 @@ _NORMS = (
     nn.modules.batchnorm._NormBase,
     nn.GroupNorm,
     nn.LayerNorm,
-    nn.LocalResponseNorm,
-    nn.CrossMapLRN2d,
+    nn.RMSNorm,
 )
 
 

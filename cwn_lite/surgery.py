@@ -1,7 +1,8 @@
 """From batch norm to scale and bias (section 4.1.1: "replacing all BN layers with scale and bias layers")."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -12,7 +13,7 @@ from cwn_lite.report import LayerReport, Report
 from cwn_lite.rows import LINEAR_MAPS, fan_in, layout
 from cwn_lite.selection import Selection, select
 
-_OTHER_NORMS = (nn.GroupNorm, nn.LayerNorm, nn.modules.instancenorm._InstanceNorm)
+_OTHER_NORMS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.modules.instancenorm._InstanceNorm)
 
 
 def replace_batchnorm(
@@ -41,7 +42,7 @@ def replace_batchnorm(
         per_sample: draw the noise for each sample.
         c: squared row norm; this and the next three as for :func:`cwn_lite.constrain`: pass the same to both.
         centralize: impose zero mean.
-        spherize: impose the norm.
+        spherize: impose the norm. With neither of the two, weights stay as they are.
         exclude: layers to leave free.
 
     Returns:
@@ -71,11 +72,12 @@ def replace_batchnorm(
     has_weights = any(isinstance(m, LINEAR_MAPS) for m in model.modules())
     selection = select(model, exclude) if has_weights else Selection({}, {})
 
+    if not (centralize or spherize):
+        free = dict.fromkeys(selection.modules, "neither constraint is asked for")
+        selection = Selection({}, selection.skipped | free)
+
     original = dict(model.named_modules())
-    for parent in list(model.modules()):
-        for child_name, child in list(parent.named_children()):
-            if id(child) in replaced:
-                setattr(parent, child_name, replaced[id(child)])
+    swap_modules(model, replaced)
     model = replaced.get(id(model), model)
     set_noise(model, noise_std, schedule)
     for module in selection.modules.values():
@@ -83,6 +85,14 @@ def replace_batchnorm(
     lines = [_line(name, module, selection, replaced) for name, module in original.items()]
     model.report = Report(tuple(line for line in lines if line))  # type: ignore[assignment]
     return model
+
+
+def swap_modules(model: nn.Module, swaps: Mapping[int, nn.Module]) -> None:
+    """Put ``swaps[id(child)]`` in the place of each such child, under every name that it has."""
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):
+            if id(child) in swaps:
+                setattr(parent, name, swaps[id(child)])
 
 
 def _is_stock(name: str, norm: nn.Module) -> bool:
@@ -93,12 +103,13 @@ def _is_stock(name: str, norm: nn.Module) -> bool:
 
 
 def _scale_bias(norm: _BatchNorm, per_sample: bool) -> ScaleBias:
-    layer = ScaleBias(norm.num_features, per_sample=per_sample)
-    if norm.affine:
-        # The very parameters: an optimizer, a device or a requires_grad flag that knows them still does.
-        layer.weight, layer.bias = norm.weight, norm.bias
-    elif norm.running_mean is not None:
-        layer.to(norm.running_mean.device, norm.running_mean.dtype)
+    like = next((t for t in (norm.weight, norm.running_mean) if t is not None), torch.empty(0))
+    layer = ScaleBias(norm.num_features, per_sample=per_sample, device=like.device, dtype=like.dtype)
+    # The very parameters: an optimizer or a requires_grad flag that knows them still does.
+    if norm.weight is not None:
+        layer.weight = norm.weight
+    if norm.bias is not None:
+        layer.bias = norm.bias
     return layer.train(norm.training)
 
 
@@ -119,4 +130,6 @@ def _line(name: str, module: nn.Module, selection: Selection, replaced: dict[int
         return LayerReport(name, kind, "constrained", f"fan-in {fan_in(module)}")
     if isinstance(module, LINEAR_MAPS):
         return LayerReport(name, kind, "free", selection.skipped[key])
-    return None
+    skipped = {own: selection.skipped.get(f"{name}.{own}" if name else own) for own in module._parameters}
+    reasons = [f"{own}: {reason}" for own, reason in skipped.items() if reason]
+    return LayerReport(name, kind, "free", "; ".join(reasons)) if reasons else None

@@ -143,7 +143,9 @@ def test_a_head_tied_to_an_embedding_is_no_obstacle() -> None:
 
 def test_fan_in_2_is_constrained_with_a_warning() -> None:
     net = nn.Sequential(nn.Conv1d(1, 4, 2), nn.Conv1d(4, 4, 2))
-    with pytest.warns(UserWarning, match=r"0\.weight has fan-in 2: only two points, .* consider excluding it") as caught:
+    with pytest.warns(
+        UserWarning, match=r"0\.weight has fan-in 2: only two points, .* consider excluding it"
+    ) as caught:
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
         cwn.constrain(optimizer, net)
     assert len(caught) == 1
