@@ -231,6 +231,9 @@ export function render(el, data) {
       event.preventDefault();
     }
   });
+  // A finger on a handle must not scroll the page; touch-action would say so, but not on parts of an SVG.
+  const keepPage = (event) => event.target.closest(".sphere-handle") && event.preventDefault();
+  svg.addEventListener("touchstart", keepPage, { passive: false });
   svg.addEventListener("pointermove", (event) => {
     if (!drag) return;
     const to = at(event);

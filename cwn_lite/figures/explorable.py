@@ -18,7 +18,7 @@ from cwn_lite.figures.show import to_svg
 from cwn_lite.figures.text import check_alt, inline
 
 MODULES = Path(__file__).resolve().parents[2] / "book" / "explorables"
-"""Where the modules live in a checkout."""
+"""Where the modules live in a checkout. A package installed without the book has none, and shows still figures."""
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+)\.js";\n', re.MULTILINE)
 
@@ -56,16 +56,19 @@ def explorable_html(
         (False, 1)
     """
     alt = check_alt(alt)
-    code = bundle(name)
-    style = _read("shared.css") + _read(f"{name}.css")
     if isinstance(static, Figure):
         static = to_svg(static, alt=alt)
+    still = static or f"<p>{html.escape(alt)}</p>"
     foot = f"<figcaption>{inline(caption)}</figcaption>\n" if caption else ""
+    if not MODULES.is_dir():
+        return f'<figure class="explorable">{still}{foot}</figure>'
+    code = bundle(name)
+    style = _read("shared.css") + _read(f"{name}.css")
     return (
         f'<figure class="explorable" data-explorable="{name}" data-alt="{html.escape(alt)}">\n'
         f"<style>\n{style}</style>\n"
         f'<div class="explorable-stage" style="--height:{height}px">'
-        f'<div class="explorable-static">{static or f"<p>{html.escape(alt)}</p>"}</div></div>\n'
+        f'<div class="explorable-static">{still}</div></div>\n'
         f"{foot}"
         "<noscript><p>This figure can be played with where scripts run; here it stands at its start.</p></noscript>\n"
         f'<script type="application/json">{to_json(data)}</script>\n'

@@ -58,7 +58,7 @@ def to_svg(fig: Figure, *, alt: str) -> str:
     alt = check_alt(alt)
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "cwn_lite"}):
-        fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        fig.savefig(buffer, format="svg", transparent=True)
     plt.close(fig)
     return _inlined(buffer.getvalue(), alt)
 

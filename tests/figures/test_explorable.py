@@ -4,6 +4,8 @@ import json
 import math
 import re
 from html.parser import HTMLParser
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,6 +94,17 @@ def test_without_scripts_there_is_a_figure_or_its_words() -> None:
     assert "<noscript>" in page
 
 
+def test_a_package_installed_without_the_book_shows_the_still_figure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("explorable", "quiz"):
+        monkeypatch.setattr(import_module(f"cwn_lite.figures.{name}"), "MODULES", tmp_path / "none")
+    page = figures.explorable_html("projection-sphere", {}, alt=ALT, static=figures.sphere())
+    assert "<svg" in page and "<script" not in page
+    question = figures.Question("?", [figures.Choice("a", True, "b"), figures.Choice("c", False, "d")])
+    assert ".quiz-feedback { display: none }" in figures.quiz_html(question)  # the answer can still be opened
+
+
 def test_a_bundle_holds_each_module_once_and_imports_nothing() -> None:
     code = bundle("projection-sphere")
     assert code.count("export function mount(") == code.count("export function project(") == 1
@@ -100,7 +113,7 @@ def test_a_bundle_holds_each_module_once_and_imports_nothing() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(MODULES.glob("*.[jc]s*")), ids=lambda path: path.name)
-def test_no_module_is_long(path: Any) -> None:
+def test_no_module_is_long(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 350
 
 

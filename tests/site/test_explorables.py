@@ -325,11 +325,14 @@ def test_a_finger_drags_too(open_page: Callable[..., Any]) -> None:
     page = open_page(SPHERE, CURVES, width=390, has_touch=True, is_mobile=True)
     touch = page.context.new_cdp_session(page)
 
-    def drag(path: list[tuple[float, float]]) -> None:
+    def drag(path: list[tuple[float, float]], follower: Any = None) -> None:
         for i, (x, y) in enumerate(path):
             kind = "touchStart" if i == 0 else "touchMove"
             touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+        if follower:
+            assert middle(follower) == pytest.approx(path[-1], abs=1)
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     figure = page.locator('[data-explorable="projection-sphere"]')
     figure.locator("svg.sphere").scroll_into_view_if_needed()
@@ -338,7 +341,10 @@ def test_a_finger_drags_too(open_page: Callable[..., Any]) -> None:
     drag([(x, y), (x + 15, y + 2), (x + 30, y + 2), (x + 45, y + 2)])
     assert not torch.equal(vector(figure, "w"), w)
     x, y = middle(figure.locator(".sphere-handle-g .mark"))
-    drag([(x, y), (x + 10, y - 10), (x + 20, y - 30)])
+    scrolled = page.evaluate("scrollY")
+    # Straight up, where a page would scroll under the finger instead.
+    drag([(x, y), (x, y - 15), (x, y - 30), (x, y - 45)], figure.locator(".sphere-handle-g .mark"))
+    assert page.evaluate("scrollY") == scrolled
     assert not torch.equal(vector(figure, "g"), g)
     check_against_library(figure, vector(figure, "w"), vector(figure, "g"), 1.0, 2.0)
 
