@@ -72,8 +72,8 @@ refresh: $(INSTALLED) ## run the notebooks in place and keep their text outputs
 	$(BIN)/python book/_ext/refresh.py $(NOTEBOOKS)
 
 readme: $(INSTALLED) ## redraw the README's picture and its table of results
-	$(BIN)/python book/assets/make_hero.py
-	$(BIN)/python book/assets/make_readme.py
+	$(BIN)/python book/_ext/hero.py
+	$(BIN)/python book/_ext/readme.py
 
 clean: ## remove what was built (.venv stays)
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

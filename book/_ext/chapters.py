@@ -13,9 +13,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import student
 from docutils import nodes
 from sphinx.application import Sphinx
+
+import student
 
 # Tag of a cell -> what its folded input is called.
 FOLDED = {"solution": "a solution", "grader": "the checks"}
@@ -52,8 +53,16 @@ def links(docname: str, root: str, repository: str) -> str:
     """
     name = Path(docname).name
     entries = [
-        (f"{root}student/{name}.ipynb", "Notebook to work in", f' download="{name}.ipynb"'),
-        (f"{root}_sources/{docname}.ipynb", "with solutions", f' download="{name}-solved.ipynb"'),
+        (
+            f"{root}student/{name}.ipynb",
+            "Notebook to work in",
+            f' download="{name}.ipynb"',
+        ),
+        (
+            f"{root}_sources/{docname}.ipynb",
+            "with solutions",
+            f' download="{name}-solved.ipynb"',
+        ),
     ]
     if repository:
         entries.append((f"{repository}/blob/main/{docname}.ipynb", "Source", ""))
@@ -65,7 +74,13 @@ def links(docname: str, root: str, repository: str) -> str:
     return f'<ul class="cwn-take" aria-label="This chapter as a notebook">{items}</ul>'
 
 
-def add_links(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+def add_links(
+    app: Sphinx,
+    page: str,
+    template: str,
+    context: dict[str, Any],
+    doctree: nodes.document | None,
+) -> None:
     """Put the links under the title of pages that are notebooks."""
     if doctree is None or not app.env.doc2path(page).endswith(".ipynb"):
         return
@@ -84,7 +99,10 @@ def write_student_notebooks(app: Sphinx, error: Exception | None) -> None:
             target = Path(app.outdir) / "student" / path.name
             target.parent.mkdir(exist_ok=True)
             stripped = student.strip(json.loads(path.read_text(encoding="utf8")))
-            target.write_text(json.dumps(stripped, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
+            target.write_text(
+                json.dumps(stripped, indent=1, ensure_ascii=False) + "\n",
+                encoding="utf8",
+            )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -28,7 +28,13 @@ def unique_scripts(scripts: list[Any]) -> list[Any]:
     return kept
 
 
-def clean_page(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+def clean_page(
+    app: Sphinx,
+    page: str,
+    template: str,
+    context: dict[str, Any],
+    doctree: nodes.document | None,
+) -> None:
     """Clean the list of scripts just before a page is written."""
     context["script_files"] = unique_scripts(context["script_files"])
 

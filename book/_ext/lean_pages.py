@@ -15,15 +15,26 @@ from sphinx.application import Sphinx
 
 # (pattern, replacement), applied to every page in this order.
 EDITS = [
-    (r"\s*<!-- So that users can add custom icons -->\s*<script[^>]*fontawesome\.js[^>]*></script>", ""),
+    (
+        r"\s*<!-- So that users can add custom icons -->\s*<script[^>]*fontawesome\.js[^>]*></script>",
+        "",
+    ),
     (r"\s*<script[^>]*fontawesome\.js[^>]*></script>", ""),
     (r"\s*<link[^>]*sphinx-thebe\.css[^>]*>", ""),
-    (r'\s*<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>', ""),
+    (
+        r'\s*<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>',
+        "",
+    ),
     (r'(<meta name="viewport"[^>]*>)(.*?)<meta name="viewport"[^>]*>', r"\1\2"),
     (r'(<meta name="viewport"[^>]*>)(.*?)<meta name="viewport"[^>]*>', r"\1\2"),
     # A name that differs from the visible words cannot be spoken to.
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
-    (r'(<button class="btn search-button-field[^>]*) title="Search" aria-label="Search"', r"\1"),
+    (
+        r'(<button class="btn search-button-field[^>]*) title="Search" aria-label="Search"',
+        r"\1",
+    ),
+    # Entries of the bibliography stand in a list, and the role that sphinxcontrib-bibtex gives them is withdrawn.
+    (r'role="doc-biblioentry"', 'role="listitem"'),
     # Everything visible belongs to a landmark.
     (
         r'<div id="pst-primary-sidebar" class="([^"]*)">',

@@ -77,7 +77,14 @@ class PaperNumber(SphinxRole):
         match = QUOTE.match(self.text)
         problem = f"write {{paper}}`number <table.path>`, not {self.text!r}"
         if match:
-            problem = check(match["number"], match["path"], load(Path(self.env.app.srcdir) / "book" / "paper")) or ""
+            problem = (
+                check(
+                    match["number"],
+                    match["path"],
+                    load(Path(self.env.app.srcdir) / "book" / "paper"),
+                )
+                or ""
+            )
         if match is None or problem:
             message = self.inliner.reporter.error(f"paper: {problem}", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]

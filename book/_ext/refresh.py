@@ -27,7 +27,10 @@ def text_only(notebook: Notebook) -> Notebook:
     """
     cells = []
     for cell in notebook["cells"]:
-        cell = {**cell, "metadata": {k: v for k, v in cell["metadata"].items() if k in ("tags", "mystnb")}}
+        cell = {
+            **cell,
+            "metadata": {k: v for k, v in cell["metadata"].items() if k in ("tags", "mystnb")},
+        }
         if cell["cell_type"] == "code":
             outputs = [out for out in cell["outputs"] if out.get("name") != "stderr"]
             cell["outputs"] = [_text(out) for out in outputs]
@@ -46,7 +49,10 @@ def refresh(path: Path, timeout: int = 300) -> None:
     """Execute one notebook where it lies and write it back."""
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
-        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     clean = nbformat.from_dict(text_only(notebook))
     nbformat.validate(clean)

@@ -60,4 +60,9 @@ def _strip_cell(index: int, cell: Notebook) -> Notebook:
     stripped = strip_source(source)
     if ("solution" in tags(cell)) != (stripped != source) or BEGIN in stripped or END in stripped:
         raise ValueError(f"cell {index}: the tag `solution` and the lines {BEGIN!r} .. {END!r} must come together")
-    return {**cell, "source": stripped.splitlines(keepends=True), "outputs": [], "execution_count": None}
+    return {
+        **cell,
+        "source": stripped.splitlines(keepends=True),
+        "outputs": [],
+        "execution_count": None,
+    }

@@ -1,0 +1,236 @@
+"""What `book/_ext` does to pages and notebooks, each on a small case; the built book is in the other files."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import chapters
+import dedupe_scripts
+import hero
+import lean_pages
+import local_mathjax
+import nbformat
+import paper_numbers
+import pytest
+import readme
+import refresh
+import student
+
+ROOT = Path(__file__).parents[2]
+SOLUTION = "def f(x):\n    y = x\n    ### BEGIN SOLUTION\n    y = y + 1\n    return y\n    ### END SOLUTION"
+
+
+def notebook(*cells: dict[str, Any]) -> dict[str, Any]:
+    numbered = [{**cell, "id": f"cell-{i}"} for i, cell in enumerate(cells)]
+    return {"cells": numbered, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def code(source: str, *tags: str, outputs: list[Any] | None = None) -> dict[str, Any]:
+    head = {"cell_type": "code", "execution_count": 3, "outputs": outputs or []}
+    return {**head, "metadata": {"tags": list(tags)}, "source": source.splitlines(keepends=True)}
+
+
+def text(source: str, *tags: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "metadata": {"tags": list(tags)}, "source": [source]}
+
+
+# ---- student ----
+
+
+def test_student_gets_the_stub_and_not_the_answer() -> None:
+    output = {"output_type": "stream", "name": "stdout", "text": ["2\n"]}
+    whole = notebook(
+        text("task", "exercise"), code(SOLUTION, "solution"), code("f(1)", outputs=[output]), text("why", "solution")
+    )
+    before = json.dumps(whole)
+    cells = student.strip(whole)["cells"]
+    assert json.dumps(whole) == before
+    assert ["".join(cell["source"]) for cell in cells] == [
+        "task",
+        'def f(x):\n    y = x\n    raise NotImplementedError("your turn")',
+        "f(1)",
+    ]
+    assert [cell.get("outputs") for cell in cells] == [None, [], []]
+    nbformat.validate(nbformat.from_dict(student.strip(whole)))
+
+
+def test_student_gets_each_of_several_stubs() -> None:
+    assert student.strip_source(f"{SOLUTION}\n\n{SOLUTION}\nz = 1").count(student.STUB) == 2
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        code("x = 1", "solution"),
+        code(SOLUTION),
+        code("### BEGIN SOLUTION\nx = 1", "solution"),
+        code(SOLUTION + "\n### END SOLUTION", "solution"),
+    ],
+)
+def test_a_solution_that_would_leak_or_stay_is_refused(cell: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="cell 0: the tag"):
+        student.strip(notebook(cell))
+
+
+# ---- chapters ----
+
+
+def test_solutions_are_folded_on_the_page() -> None:
+    cells = chapters.fold_cells(notebook(code("x", "solution"), code("y", "grader"), code("z")))["cells"]
+    assert [cell["metadata"]["tags"] for cell in cells] == [
+        ["solution", "hide-input", "cwn-solution"],
+        ["grader", "hide-input", "cwn-grader"],
+        [],
+    ]
+    assert cells[0]["metadata"]["mystnb"]["code_prompt_show"] == "Show a solution"
+
+
+def test_without_a_repository_no_other_host_is_named() -> None:
+    assert "http" not in chapters.links("book/a", "../", "")
+
+
+def test_with_a_repository_the_chapter_opens_in_colab() -> None:
+    line = chapters.links("book/a", "../", "https://github.com/someone/fork")
+    assert 'href="https://colab.research.google.com/github/someone/fork/blob/main/book/a.ipynb"' in line
+    assert "colab" not in chapters.links("book/a", "../", "https://example.org/fork")
+
+
+# ---- numbers of the paper ----
+
+TABLES = {
+    "table9": {"a": {"0.4": Decimal("4.50"), "0": {"4": Decimal(1)}, "none": None}, "lr": Decimal("0.1")},
+    "settings": {"lr": Decimal("1.0e-3"), "images": Decimal("50000")},
+}
+
+
+@pytest.mark.parametrize(
+    ("quoted", "path"),
+    [
+        ("4.50", "table9.a.0.4"),
+        ("0.1", "table9.lr"),
+        ("0.001", "settings.lr"),
+        ("50,000", "settings.images"),
+        ("1e-3", "settings.lr"),
+    ],
+)
+def test_a_true_quote(quoted: str, path: str) -> None:
+    assert paper_numbers.check(quoted, path, TABLES) is None
+
+
+@pytest.mark.parametrize(
+    ("quoted", "path", "problem"),
+    [
+        ("4.5", "table9.a.0.4", "the page says 4.5, table9.a.0.4 says 4.50"),
+        ("4.51", "table9.a.0.4", "says 4.50"),
+        ("0.002", "settings.lr", "says 0.0010"),
+        ("4.50", "table9.a.none", "empty in the paper"),
+        ("4.50", "table9.a", "not a number"),
+        ("many", "table9.lr", "'many' is not a number"),
+        ("1", "table9.b", "no such cell"),
+        ("1", "table8.a", "no such cell"),
+        ("1", "table9.lr.x", "no such cell"),
+    ],
+)
+def test_a_false_quote(quoted: str, path: str, problem: str) -> None:
+    assert problem in (paper_numbers.check(quoted, path, TABLES) or "")
+
+
+def test_the_tables_keep_the_printed_digits() -> None:
+    tables = paper_numbers.load(ROOT / "book" / "paper")
+    assert str(paper_numbers.look_up(tables, "table4.cifar100.constant.0.1")) == "21.00"
+
+
+# ---- pages ----
+
+
+def test_scripts_come_once_and_without_the_kernel_client() -> None:
+    scripts = [
+        SimpleNamespace(filename="a.js", attributes={}),
+        SimpleNamespace(filename="", attributes={"body": "let x = 1"}),
+        SimpleNamespace(filename="", attributes={"body": "let x = 1"}),
+        SimpleNamespace(filename="", attributes={"body": 'const THEBE_JS_URL = "https://example.org"'}),
+        SimpleNamespace(filename="_static/sphinx-thebe.js", attributes={}),
+        "plain.js",
+    ]
+    assert dedupe_scripts.unique_scripts(scripts) == [scripts[0], scripts[1], scripts[5]]
+
+
+def test_pages_lose_what_they_do_not_need() -> None:
+    view = '<meta name="viewport" content="a"/>'
+    page = (
+        f'{view}<title>t</title>{view}{view}<script defer src="../_static/scripts/fontawesome.js?digest=1"></script>'
+        '<summary aria-label="Toggle hidden content">s</summary><script src="keep.js"></script>'
+        "<script type=\"text/x-thebe-config\">\n{x}\n</script>\n<script>kernelName = 'python3'</script>"
+    )
+    assert lean_pages.lean(page) == f'{view}<title>t</title><summary>s</summary><script src="keep.js"></script>'
+
+
+def test_mathjax_is_in_the_environment() -> None:
+    assert all((local_mathjax.mathjax_source() / name).exists() for name in local_mathjax.NEEDED)
+
+
+# ---- refresh ----
+
+
+def test_stored_outputs_are_text() -> None:
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": "1\n"},
+        {"output_type": "stream", "name": "stderr", "text": "warning\n"},
+        {"output_type": "display_data", "data": {"text/html": "<p>", "text/plain": "alt"}, "metadata": {"a": 1}},
+        {"output_type": "display_data", "data": {"image/png": "AAAA"}, "metadata": {}},
+        {"output_type": "execute_result", "data": {"text/markdown": "**m**"}, "metadata": {}, "execution_count": 3},
+    ]
+    dirty = notebook(code("x", "grader", outputs=outputs))
+    dirty["metadata"] = {"language_info": {"version": "3.11.7"}, "kernelspec": {"name": "mine"}}
+    dirty["cells"][0]["metadata"]["execution"] = {"iopub.status.busy": "2026"}
+    clean = refresh.text_only(dirty)
+    assert clean["metadata"] == {"kernelspec": refresh.KERNEL}
+    cell = clean["cells"][0]
+    assert cell["metadata"] == {"tags": ["grader"]} and cell["execution_count"] == 3
+    assert cell["outputs"] == [
+        outputs[0],
+        {"output_type": "display_data", "data": {"text/plain": "alt"}, "metadata": {}},
+        {"output_type": "display_data", "data": {"text/plain": ""}, "metadata": {}},
+        outputs[4],
+    ]
+
+
+# ---- what the project draws and writes of itself ----
+
+
+def test_the_picture_is_what_the_library_computes() -> None:
+    assert hero.TARGET.read_text(encoding="utf8") == hero.svg(), "run `make readme`"
+    at = hero.points()
+    assert at["projected"].square().sum().item() == pytest.approx(hero.C)
+    assert abs(at["centred"].sum().item()) < 1e-12 < abs(at["v"].sum().item())
+
+
+def test_the_readme_has_the_results() -> None:
+    written = (ROOT / "README.md").read_text(encoding="utf8")
+    assert written == readme.renew(written, readme.table(ROOT / "book" / "results")), "run `make readme`"
+
+
+def test_a_row_counts_every_seed() -> None:
+    def run(error: float | None) -> Any:
+        recipe = {"epochs": 5}
+        return SimpleNamespace(
+            name="cnn", data={"name": "digits"}, recipe=recipe, final=error and {"x": error}, test_error=error
+        )
+
+    assert readme._row([run(4.0), run(6.0)]) == "| `cnn` | digits | 5 | 2 | 5.00 ± 1.41 |"
+    assert readme._row([run(4.0), run(None)]).endswith("| 2 | 4.00 (1 diverged or failed) |")
+    assert readme._row([run(None)]).endswith("| 1 | – (1 diverged or failed) |")
+
+
+def test_no_results_are_said(tmp_path: Path) -> None:
+    assert readme.table(tmp_path) == readme.NONE_YET
+
+
+@pytest.mark.parametrize("bad", ["", readme.BEGIN, readme.END + readme.BEGIN, 2 * (readme.BEGIN + readme.END)])
+def test_a_readme_without_markers_is_refused(bad: str) -> None:
+    with pytest.raises(ValueError, match="once each"):
+        readme.renew(bad, "x")
