@@ -58,6 +58,11 @@ def outputs(model: nn.Module, x: Tensor) -> list[Tensor]:
     return [y] if isinstance(y, Tensor) else [part for part in y if part is not None]
 
 
+def furthest(actual: Tensor, expected: Tensor) -> float:
+    """Largest difference, relative to the largest output."""
+    return float((actual - expected).abs().max() / expected.abs().max())
+
+
 @dataclass
 class Case:
     name: str
@@ -139,11 +144,10 @@ def test_folding_keeps_the_outputs_and_leaves_no_scale_behind_a_linear_map(case:
     assert len(folded.report.names("folded")) == len(case.norms) - len(left)
     x = torch.randn(2, 3, 32, 32)
     (expected,), (actual,) = outputs(model, x), outputs(folded, x)
-    assert (actual - expected).abs().max() <= 1e-5 * expected.abs().max()
-    if case.name in ("wide_resnet50_2", "vgg11_bn"):
-        return  # large; the same layers as the others
-    model, folded = copy.deepcopy(model).double(), copy.deepcopy(model).double()
-    folded = cwn.fold(folded)
-    (expected,), (actual,) = outputs(model, x.double()), outputs(folded, x.double())
-    assert (actual - expected).abs().max() <= 1e-12 * expected.abs().max()
-    assert expected.abs().max() > 1e-6 and expected.std() > 0
+    del folded
+    exact = copy.deepcopy(model).double()
+    (truth,), (folded_truth,) = outputs(exact, x.double()), outputs(cwn.fold(exact), x.double())
+    assert furthest(folded_truth, truth) <= 1e-12
+    # The deep ones are off by nearly 1e-5 in float32 themselves; folding may round otherwise, and no worse.
+    assert furthest(actual, truth) <= max(1e-5, 4 * furthest(expected, truth))
+    assert truth.std() > 1e-6
