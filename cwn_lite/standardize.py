@@ -24,11 +24,13 @@ class WeightStandardization(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """Return ``(w − μ) / σ`` row by row, times ``gain / √n`` if there is a gain."""
         view, dims = row_view(weight, transposed=self.transposed, groups=self.groups)
+        n = math.prod([view.shape[d] for d in dims])
         centred = view - view.mean(dims, keepdim=True)
-        std = centred.square().mean(dims, keepdim=True).sqrt()
+        # Taken as a norm, whose gradient at a constant row is 0; that of a plain square root would be NaN.
+        std = torch.linalg.vector_norm(centred, dim=dims, keepdim=True) / math.sqrt(n)
         standardized = centred / (std + self.eps)
         if self.gain is not None:
-            standardized = standardized * (self.gain / math.sqrt(math.prod(view.shape[d] for d in dims)))
+            standardized = standardized * (self.gain / math.sqrt(n))
         return standardized.reshape(weight.shape)
 
     def extra_repr(self) -> str:
