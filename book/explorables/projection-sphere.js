@@ -124,8 +124,15 @@ export function render(el, data) {
     ),
   );
 
+  // A step under way ends before anything else happens, so that it cannot undo it later.
+  function settle() {
+    const end = finish;
+    finish = null;
+    end?.();
+  }
+
   function restart() {
-    finish?.();
+    settle();
     trace = [];
     memory.clear();
     follow.value = "projected";
@@ -133,6 +140,7 @@ export function render(el, data) {
   }
 
   function change(part) {
+    settle();
     const before = state;
     state = { ...state, ...part };
     // A trail that another radius or height would leave hanging in the air is no trail of this figure any more.
@@ -141,7 +149,7 @@ export function render(el, data) {
   }
 
   function takeStep() {
-    finish?.();
+    settle();
     const now = scene(state);
     const next = follow.value === "printed" && off() ? now.printed : now.projected;
     const via = follow.value === "printed" && off() ? [now.w, now.plain, now.centred, next] : [now.w, now.plain, now.onPlane, next];
@@ -222,7 +230,7 @@ export function render(el, data) {
   };
   svg.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
-    finish?.();
+    settle();
     const target = event.target.closest(".sphere-handle") ?? svg;
     drag = { target, from: at(event), g: state.g, turn: state.turn, tilt: state.tilt };
     target.setPointerCapture(event.pointerId);

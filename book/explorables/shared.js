@@ -154,19 +154,26 @@ const overlap = (a, b) =>
   Math.max(0, Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y));
 
 // A box for each label beside its point: clear of other labels, of points and of lines, and in the picture.
-// items: [{key, x, y, w, h, gap}], points: [{x, y, r}], lines: [[x1, y1, x2, y2]]; `memory` keeps labels from jumping.
+// items: [{key, w, h, gap, x, y}]; where several places will do, `anchors: [{x, y}]`, the best first, and `centre`,
+// from which the label points away. points: [{x, y, r}]. lines: [[x1, y1, x2, y2]]. `memory` keeps labels from jumping.
 export function placeLabels(items, { points, lines, width, height, memory }) {
   const placed = [];
   for (const item of items) {
+    const anchors = item.anchors ?? [item];
     let best = { cost: Infinity };
     for (const [near, further] of [0, 11, 25].entries()) {
       const radius = item.gap + further;
-      for (let k = 0; k < 16; k++) {
+      for (let k = 0; k < 16 * anchors.length; k++) {
+        const anchor = anchors[k >> 4];
         const angle = (k * Math.PI) / 8;
-        const cx = item.x + Math.cos(angle) * (radius + item.w / 2);
-        const cy = item.y + Math.sin(angle) * (radius + item.h / 2);
+        const cx = anchor.x + Math.cos(angle) * (radius + item.w / 2);
+        const cy = anchor.y + Math.sin(angle) * (radius + item.h / 2);
         const box = { x: cx - item.w / 2, y: cy - item.h / 2, w: item.w, h: item.h };
-        let cost = near * 40 + (memory.get(item.key) === k ? 0 : 25);
+        let cost = near * 40 + (k >> 4) * 12 + (memory.get(item.key) === k ? 0 : 25);
+        if (item.centre) {
+          const out = Math.atan2(anchor.y - item.centre.y, anchor.x - item.centre.x);
+          cost += 60 * (1 - Math.cos(angle - out));
+        }
         for (const other of placed) cost += 12 * overlap(box, other);
         for (const p of points) cost += 4 * overlap(box, { x: p.x - p.r, y: p.y - p.r, w: 2 * p.r, h: 2 * p.r });
         for (const [x1, y1, x2, y2] of lines) {

@@ -86,10 +86,10 @@ export function drawScene({ backdrop, labels, now, camera, off, trace, ghost, pl
   named.splice(1, 0, "projected");
   const where = Object.fromEntries(named.map((key) => [key, camera.to(key === "g" ? tip : now[key])]));
   const items = named.map((key) => ({ key, text: NOTES[key], ...where[key], w: textWidth(NOTES[key], FONT) + 2, h: 18, gap: key in HANDLES ? 16 : 12 }));
-  const side = camera.zoom * radius * Math.SQRT1_2;
+  const front = rim.filter((p, i) => i % 6 === 0 && p.depth > 0).sort((a, b) => b.x + b.y - a.x - a.y);
   items.push({ key: "one", text: "1", ...camera.to(pole), w: 10, h: 18, gap: 10 });
-  items.push({ key: "ball", text: "‖w‖² = c", x: origin.x + side, y: origin.y - side, w: 56, h: 16, gap: 8 });
-  items.push({ key: "plane", text: "1ᵀw = 0", ...rim.reduce((a, b) => (b.x + b.y > a.x + a.y ? b : a)), w: 48, h: 16, gap: 8 });
+  items.push({ key: "ball", text: "‖w‖² = c", anchors: outline(origin, camera.zoom * radius), centre: origin, w: 56, h: 16, gap: 8 });
+  items.push({ key: "plane", text: "1ᵀw = 0", anchors: front, centre: origin, w: 48, h: 16, gap: 8 });
   const s = (a, b) => [camera.to(a).x, camera.to(a).y, camera.to(b).x, camera.to(b).y];
   const boxes = placeLabels(items, {
     points: [...Object.values(where), origin].map((p) => ({ x: p.x, y: p.y, r: 9 })),
@@ -111,6 +111,13 @@ const at = (node, p) => {
   node.setAttribute("transform", `translate(${p.x.toFixed(1)} ${p.y.toFixed(1)})`);
   return node;
 };
+
+// Places on the upper silhouette of the sphere where its name can stand.
+const outline = (origin, r) =>
+  [-45, -30, -60, -135, -150, -120].map((degrees) => {
+    const t = (degrees * Math.PI) / 180;
+    return { x: origin.x + r * Math.cos(t), y: origin.y + r * Math.sin(t) };
+  });
 
 // An arrow head on the screen at b, coming from a; none where the arrow is too short to need one.
 function head(className, camera, a, b) {

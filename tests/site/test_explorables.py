@@ -527,4 +527,11 @@ def test_motion_is_shown_unless_the_reader_asks_for_less(open_page: Callable[...
     figure.get_by_role("button", name="Take the step").click()
     figure.locator(".ghost").wait_for()
     figure.locator(".trail-dot").wait_for()
-    assert torch.allclose(vector(figure, "w"), cwn.project_rows(w - g, 2.0), atol=1e-12)
+    w = cwn.project_rows(w - g, 2.0)
+    assert torch.allclose(vector(figure, "w"), w, atol=1e-12)
+    # What is asked for during a step comes after it.
+    figure.get_by_role("button", name="Take the step").click()
+    figure.get_by_label("start off-centre").check()
+    w = cwn.project_rows(w - g, 2.0)
+    assert torch.allclose(cwn.project_rows(vector(figure, "w"), 2.0), w, atol=1e-12)
+    assert figure.locator(".ghost").count() == 0 and abs(float(vector(figure, "w").sum())) > 0.5
