@@ -1,0 +1,136 @@
+"""The commands do the work once and only once: the Makefile and `.ci/run`, on a project of stubs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+STUB = '#!/bin/sh\necho "$(basename "$0") $*" >> calls\n'
+FILES = (
+    "requirements.txt",
+    "pyproject.toml",
+    "_config.yml",
+    "_toc.yml",
+    "book/a.md",
+    "cwn_lite/a.py",
+    "book/paper/t.json",
+)
+
+
+def stub(path: Path, script: str = STUB) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(script, encoding="utf8")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("one", encoding="utf8")
+    for tool in ("python", "jupyter-book", "ruff", "mypy"):
+        stub(tmp_path / ".venv" / "bin" / tool)
+    return tmp_path
+
+
+def make(project: Path, *arguments: str) -> list[str]:
+    """Run make; return the tools it called."""
+    (project / "calls").unlink(missing_ok=True)
+    run = ["make", f"PYTHON={sys.executable}", *arguments]
+    done = subprocess.run(run, cwd=project, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    calls = project / "calls"
+    return calls.read_text(encoding="utf8").splitlines() if calls.exists() else []
+
+
+def cached(project: Path) -> bool:
+    return (project / "_build" / ".jupyter_cache").exists()
+
+
+def built(project: Path) -> Path:
+    """Build once, and leave what the build would leave."""
+    assert [call.split()[0] for call in make(project, "book")] == ["python", "python", "jupyter-book"]
+    (project / "_build" / ".jupyter_cache").mkdir()
+    return project
+
+
+def test_the_second_build_does_nothing(project: Path) -> None:
+    assert make(built(project), "book") == [] and cached(project)
+
+
+def test_a_new_date_is_no_change(project: Path) -> None:
+    built(project)
+    for name in FILES:
+        if name not in ("requirements.txt", "pyproject.toml"):
+            os.utime(project / name)
+    assert make(project, "book") == [] and cached(project)
+
+
+@pytest.mark.parametrize("name", ["book/a.md", "_config.yml", "_toc.yml"])
+def test_a_changed_page_builds_and_executes_nothing_anew(project: Path, name: str) -> None:
+    (built(project) / name).write_text("two", encoding="utf8")
+    assert make(project, "book") == ["jupyter-book build . -W -n --keep-going"] and cached(project)
+
+
+@pytest.mark.parametrize("name", ["cwn_lite/a.py", "book/paper/t.json", "book/results/r/seed-0.json"])
+def test_a_changed_library_or_result_executes_the_chapters_anew(project: Path, name: str) -> None:
+    path = built(project) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("two", encoding="utf8")
+    assert make(project, "book") == ["jupyter-book build . -W -n --keep-going"] and not cached(project)
+
+
+def test_a_deleted_module_executes_the_chapters_anew(project: Path) -> None:
+    (built(project) / "cwn_lite" / "a.py").unlink()
+    assert make(project, "book") != [] and not cached(project)
+
+
+def test_a_failed_build_is_tried_again(project: Path) -> None:
+    stub(project / ".venv/bin/jupyter-book", STUB + "exit 1\n")
+    with pytest.raises(AssertionError):
+        make(project, "book")
+    stub(project / ".venv/bin/jupyter-book")
+    assert len(make(project, "book")) == 1
+
+
+def test_a_changed_lock_is_installed(project: Path) -> None:
+    built(project)
+    (project / "requirements.txt").write_text("two", encoding="utf8")
+    os.utime(project / "requirements.txt", (2**31, 2**31))
+    assert make(project, "lint")[0].startswith("python -m pip install")
+
+
+def test_an_old_python_is_named(project: Path) -> None:
+    stub(project / "old", '#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.8.1" || exit 1\n')
+    done = subprocess.run(["make", "book", "PYTHON=./old"], cwd=project, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "need Python 3.11 or newer; './old' is Python 3.8.1" in done.stdout
+    assert "make book PYTHON=" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("log", "status", "last"),
+    [
+        ("= 12 passed in 1.00s =", 0, "12 passed, 0 failed"),
+        ("=== 12 passed, 2 skipped in 61.00s (0:01:01) ===", 0, "12 passed, 0 failed, 2 skipped"),
+        ("= 1 failed, 2 passed, 1 error in 9.1s =\n== 5 passed in 1.0s ==", 2, "7 passed, 2 failed"),
+        ("= 3 passed, 1 xfailed, 1 warning in 0.1s =", 0, "4 passed, 0 failed"),
+        ("lint went wrong", 2, "0 passed, 0 failed"),
+    ],
+)
+def test_the_last_line_counts(tmp_path: Path, log: str, status: int, last: str) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
+    stub(tmp_path / "bin" / "make", f"#!/bin/sh\ncat <<'END'\n{log}\nEND\nexit {status}\n")
+    stub(tmp_path / "bin" / "chromium")
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run([tmp_path / ".ci" / "run"], env={"PATH": path}, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == last
+    assert done.returncode == status
