@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def check_number(name: str, value: object) -> float:
@@ -29,6 +29,12 @@ def check_nonnegative(name: str, value: object) -> float:
     if number < 0:
         raise ValueError(f"{name} must not be negative, got {value}")
     return number
+
+
+def check_module(name: str, value: object) -> None:
+    """Raise TypeError unless ``value`` is a module."""
+    if not isinstance(value, nn.Module):
+        raise TypeError(f"{name} must be a torch.nn.Module, got {type(value).__name__}")
 
 
 def check_real_dense(name: str, tensor: Tensor) -> None:

@@ -69,7 +69,10 @@ def constrain(
     Reference: Ikami, Irie, Shibata, WACV 2021, Algorithm 1.
     """
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {type(optimizer).__name__}")
+        raise TypeError(
+            f"optimizer must be a torch.optim.Optimizer, got {type(optimizer).__name__}; "
+            "the order is constrain(optimizer, model)"
+        )
     check_positive("c", c)
     if not (centralize or spherize):
         raise ValueError("centralize and spherize are both False: nothing to constrain")
@@ -129,10 +132,10 @@ class Constraint:
         """
         distances = [torch.zeros(1, dtype=torch.float64)]
         for module in self._modules.values():
-            kind = layout(module)
+            stored = layout(module)
             # On the CPU, since not every device has float64.
-            weight = local_part(_weight(module), transposed=kind["transposed"]).to("cpu", torch.float64)
-            view, dims = row_view(weight, **kind)
+            weight = local_part(_weight(module), transposed=stored["transposed"]).to("cpu", torch.float64)
+            view, dims = row_view(weight, **stored)
             if self.spherize:
                 distances.append((view.square().sum(dims) / self.c - 1).abs().flatten())
             if self.centralize:

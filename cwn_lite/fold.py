@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
+from cwn_lite.checks import check_module
 from cwn_lite.layers import ScaleBias
 from cwn_lite.report import LayerReport, Report
 from cwn_lite.rows import LINEAR_MAPS, TRANSPOSED
@@ -42,6 +43,7 @@ def fold(model: nn.Module) -> nn.Module:
         >>> torch.allclose(deployed(x), net(x), atol=1e-6), deployed[0].bias is not None
         (True, True)
     """
+    check_module("model", model)
     training = [name or "model" for name, m in model.named_modules() if m.training and isinstance(m, ScaleBias)]
     if training or model.training:
         raise ValueError(f"model is in training mode ({(training or ['model'])[0]}); call model.eval() before folding")

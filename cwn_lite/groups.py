@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from cwn_lite.checks import check_nonnegative
+from cwn_lite.checks import check_module, check_nonnegative
 from cwn_lite.layers import ScaleBias
 
 _NORMS = (
@@ -38,6 +38,7 @@ def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
     Reference: Ikami, Irie, Shibata, WACV 2021, section 4.1.1.
     """
+    check_module("model", model)
     check_nonnegative("weight_decay", weight_decay)
     free: set[int] = set()
     for module in model.modules():

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from cwn_lite.checks import check_nonnegative
+from cwn_lite.checks import check_module, check_nonnegative
 
 
 class ScaleBias(nn.Module):
@@ -31,6 +31,7 @@ class ScaleBias(nn.Module):
 
     Raises:
         ValueError: ``num_features < 1``, a negative ``noise_std``, or an input whose axis 1 is not ``C``.
+        TypeError: an input of integers.
 
     Example:
         >>> layer = ScaleBias(3, noise_std=0.5).eval()
@@ -69,6 +70,8 @@ class ScaleBias(nn.Module):
         """Return ``(1 + n) γ x + β``."""
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ValueError(f"input has shape {tuple(x.shape)}; expected (N, {self.num_features}, ...)")
+        if not x.is_floating_point():
+            raise TypeError(f"input has dtype {x.dtype}, in which the scale would be rounded; call .float() first")
         per_channel = (-1, self.num_features) + (1,) * (x.ndim - 2)
         scale = self.weight.reshape(per_channel)
         if self.training and self.noise_std > 0:
@@ -129,6 +132,7 @@ def set_noise(model: nn.Module, sigma: float, kind: str = "constant") -> nn.Modu
         >>> [m.noise_std for m in set_noise(model, 1.0, "linear") if isinstance(m, ScaleBias)]
         [0.5, 1.0]
     """
+    check_module("model", model)
     layers = [module for module in model.modules() if isinstance(module, ScaleBias)]
     for layer, noise_std in zip(layers, noise_schedule(len(layers), sigma, kind), strict=True):
         layer.noise_std = noise_std

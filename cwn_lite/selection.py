@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from cwn_lite.checks import check_module
 from cwn_lite.rows import LINEAR_MAPS, fan_in, layout, local_part, row_view
 
 
@@ -45,8 +46,7 @@ def select(model: nn.Module, exclude: Sequence[str | nn.Module] = ()) -> Selecti
         >>> list(chosen.modules), chosen.skipped
         (['0.weight'], {'2.weight': 'the last Linear, taken for the classifier'})
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    check_module("model", model)
     linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     excluded = _excluded(model, exclude)
     modules: dict[str, nn.Module] = {}
@@ -128,9 +128,10 @@ def _check_rows(name: str, module: nn.Module) -> None:
     assert isinstance(module.weight, Tensor)
     weight = module.weight.detach()
     if weight.layout != torch.strided or not weight.dtype.is_floating_point:
-        raise TypeError(f"{name} is {weight.dtype}, {weight.layout}; only dense real weights can be constrained")
-    kind = layout(module)
-    view, dims = row_view(local_part(weight, transposed=kind["transposed"], name=name), **kind)
+        kind = f"{weight.dtype}, {weight.layout}"
+        raise TypeError(f"{name} is {kind}; only dense real weights can be constrained: exclude it")
+    stored = layout(module)
+    view, dims = row_view(local_part(weight, transposed=stored["transposed"], name=name), **stored)
     if not view.isfinite().all():
         raise ValueError(f"{name} holds non-finite numbers; initialize it again")
     constant = view.amax(dims) == view.amin(dims)

@@ -28,7 +28,7 @@ class WeightStandardization(nn.Module):
         centred = view - view.mean(dims, keepdim=True)
         # Taken as a norm, whose gradient at a constant row is 0; that of a plain square root would be NaN.
         std = torch.linalg.vector_norm(centred, dim=dims, keepdim=True) / math.sqrt(n)
-        standardized = centred / (std + self.eps)
+        standardized: Tensor = centred / (std + self.eps)
         if self.gain is not None:
             standardized = standardized * (self.gain / math.sqrt(n))
         return standardized.reshape(weight.shape)

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.lazy import LazyModuleMixin
 
-from cwn_lite.checks import check_nonnegative, check_positive
+from cwn_lite.checks import check_module, check_nonnegative, check_positive
 from cwn_lite.layers import ScaleBias, noise_schedule, set_noise
 from cwn_lite.projection import C_HE, project_
 from cwn_lite.report import LayerReport, Report
@@ -62,6 +63,7 @@ def replace_batchnorm(
 
     Reference: Ikami, Irie, Shibata, WACV 2021, Eq. 6-8 and section 4.1.1.
     """
+    check_module("model", model)
     check_nonnegative("noise_std", noise_std)
     check_positive("c", c)
     noise_schedule(0, noise_std, schedule)
@@ -97,7 +99,7 @@ def swap_modules(model: nn.Module, swaps: Mapping[int, nn.Module]) -> None:
 
 def _is_stock(name: str, norm: nn.Module) -> bool:
     """Whether ``norm`` computes batch norm and nothing else; a subclass may hide an activation in its forward."""
-    if isinstance(getattr(norm, "weight", None), nn.parameter.UninitializedParameter):
+    if isinstance(norm, LazyModuleMixin):
         raise ValueError(f"{name} is an uninitialized lazy batch norm; run one forward pass first")
     return type(norm).forward in (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
