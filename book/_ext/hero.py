@@ -117,7 +117,8 @@ def svg() -> str:
         panel(2, "3  rescale", (at["centred"], CENTRED), (at["projected"], PROJECTED)),
     ]
     return (
-        f'<svg class="cwn-hero" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {3 * WIDTH} {HEIGHT}" role="img" aria-label="{ALT}" '
+        f'<svg class="cwn-hero" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {3 * WIDTH} {HEIGHT}" '
+        f'role="img" aria-label="{ALT}" '
         f'style="font: 15px var(--cwn-sans, system-ui, sans-serif); text-anchor: middle; fill: {INK}">\n'
         + "\n".join(panels)
         + "\n</svg>\n"
