@@ -158,6 +158,10 @@ const overlap = (a, b) =>
 // from which the label points away. points: [{x, y, r}]. lines: [[x1, y1, x2, y2]]. `memory` keeps labels from jumping.
 export function placeLabels(items, { points, lines, width, height, memory }) {
   const placed = [];
+  const ink = lines.flatMap(([x1, y1, x2, y2]) => {
+    const n = Math.ceil(Math.hypot(x2 - x1, y2 - y1) / 8) + 1;
+    return Array.from({ length: n + 1 }, (_, i) => [x1 + (i / n) * (x2 - x1), y1 + (i / n) * (y2 - y1)]);
+  });
   for (const item of items) {
     const anchors = item.anchors ?? [item];
     let best = { cost: Infinity };
@@ -176,13 +180,8 @@ export function placeLabels(items, { points, lines, width, height, memory }) {
         }
         for (const other of placed) cost += 12 * overlap(box, other);
         for (const p of points) cost += 4 * overlap(box, { x: p.x - p.r, y: p.y - p.r, w: 2 * p.r, h: 2 * p.r });
-        for (const [x1, y1, x2, y2] of lines) {
-          const samples = Math.ceil(Math.hypot(x2 - x1, y2 - y1) / 8) + 1;
-          for (let i = 0; i <= samples; i++) {
-            const x = x1 + (i / samples) * (x2 - x1);
-            const y = y1 + (i / samples) * (y2 - y1);
-            if (x > box.x - 2 && x < box.x + box.w + 2 && y > box.y - 1 && y < box.y + box.h + 1) cost += 14;
-          }
+        for (const [x, y] of ink) {
+          if (x > box.x - 2 && x < box.x + box.w + 2 && y > box.y - 1 && y < box.y + box.h + 1) cost += 14;
         }
         const inside = overlap(box, { x: 3, y: 3, w: width - 6, h: height - 6 });
         cost += 60 * (item.w * item.h - inside);
