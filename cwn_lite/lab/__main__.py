@@ -105,6 +105,8 @@ def _options(arguments: argparse.Namespace) -> Options:
         if arguments.threads < 1:
             raise LabError(f"--threads {arguments.threads}: at least 1")
         torch.set_num_threads(arguments.threads)
+    if not arguments.checkpoint_minutes >= 0:
+        raise LabError(f"--checkpoint-minutes {arguments.checkpoint_minutes}: at least 0")
     return Options(
         out=arguments.out,
         runs=arguments.runs,

@@ -1,0 +1,76 @@
+"""What `fill` takes first."""
+
+import dataclasses
+import os
+
+import pytest
+import torch
+
+from cwn_lite.lab import data, recipes, results
+from cwn_lite.lab import fill as fill_module
+from cwn_lite.lab.data import Dataset
+from cwn_lite.lab.fill import fill, missing
+from cwn_lite.lab.lock import BusyError, hold
+from cwn_lite.lab.recipe import Recipe
+from cwn_lite.lab.run import Options, cell_folder, run
+
+
+def names(options: Options, seeds: int, only: str | None = None) -> list[tuple[str, int]]:
+    return [(cell.recipe.name, cell.seed) for cell in missing(options, seeds, only)]
+
+
+def test_each_method_once_before_any_twice(options: Options) -> None:
+    methods = [recipe.name for recipe in recipes.select("digits")]
+    assert names(options, 2, "digits") == [(name, seed) for seed in (0, 1) for name in methods]
+
+
+def test_a_gpu_begins_with_the_papers_table(options: Options) -> None:
+    gpu = dataclasses.replace(options, device=torch.device("cuda"))
+    assert names(gpu, 3)[0] == ("cnn-ours-e200", 0)
+    assert all(not name.endswith("-e200") for name, _ in names(options, 3))
+    assert names(options, 1, "cnn-bn-e200") == [("cnn-bn-e200", 0)]
+
+
+def test_what_was_begun_comes_first(options: Options) -> None:
+    folder = cell_folder(options.runs, recipes.get("digits-plain"), 2)
+    folder.mkdir(parents=True)
+    (folder / "checkpoint").touch()
+    assert names(options, 3, "digits")[0] == ("digits-plain", 2)
+
+
+@pytest.fixture
+def two(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
+    pair = [tiny, dataclasses.replace(tiny, name="tiny-bn", method="bn")]
+    monkeypatch.setattr(fill_module.recipes, "RECIPES", {recipe.name: recipe for recipe in pair})
+    return pair
+
+
+def test_busy_cells_are_passed_and_data_loaded_once(two: list[Recipe], toy: Dataset, options: Options) -> None:
+    loads: list[str] = []
+
+    def load(kind: str) -> Dataset:
+        loads.append(kind)
+        return toy
+
+    with hold(cell_folder(options.runs, two[0], 0) / "lock"):
+        outcomes = {cell.recipe.name: outcome for cell, outcome in fill(missing(options, 1), load, options)}
+    assert isinstance(outcomes["tiny"], BusyError) and str(os.getpid()) in str(outcomes["tiny"])
+    assert isinstance(outcomes["tiny-bn"], results.Result)
+    assert loads == ["digits"]
+    assert names(options, 1) == [("tiny", 0)]
+
+
+def test_a_cell_finished_meanwhile_is_not_run_again(two: list[Recipe], toy: Dataset, options: Options) -> None:
+    cells = missing(options, 1)
+    run(two[0], 0, toy, options)
+    assert [cell.recipe.name for cell, _ in fill(cells, lambda kind: toy, options)] == ["tiny-bn"]
+
+
+def test_nothing_is_begun_after_the_deadline(two: list[Recipe], toy: Dataset, options: Options) -> None:
+    late = dataclasses.replace(options, deadline=0.0)
+    assert list(fill(missing(late, 1), lambda kind: toy, late)) == []
+
+
+def test_digits_need_no_data() -> None:
+    assert {recipe.data for recipe in recipes.select("digits")} == {"digits"}
+    assert data.load("digits", "ignored").name == "scikit-learn digits"

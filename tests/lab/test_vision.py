@@ -1,0 +1,21 @@
+"""torchvision can be imported, and its networks run, whatever build it is."""
+
+import subprocess
+import sys
+
+import torch
+
+from cwn_lite.lab import provenance
+from cwn_lite.lab.vision import import_torchvision
+
+
+def test_networks_of_torchvision_run() -> None:
+    torchvision = import_torchvision()
+    assert import_torchvision() is torchvision
+    model = torchvision.models.resnet18(num_classes=10)
+    assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_the_lab_itself_imports_no_torchvision() -> None:
+    code = "import sys, cwn_lite.lab.__main__; sys.exit('torchvision' in sys.modules or 'sklearn' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=provenance.PACKAGE.parent, check=True)
