@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cwn_lite.lab import measure, results
+from cwn_lite.lab import measure, provenance, results
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.recipe import Recipe
@@ -183,3 +183,10 @@ def test_load_selects_by_name(done: Result, options: Options) -> None:
 def test_committed_results_are_whole() -> None:
     for result in results.load():
         assert result.dirty is False or result.dirty is None
+
+
+def test_the_readme_explains_every_key() -> None:
+    readme = (provenance.PACKAGE.parent / "book" / "results" / "README.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[1] for line in readme.splitlines() if line.startswith("| `")]
+    explained = set(re.findall(r"`(\w+)`", " ".join(cells)))
+    assert explained == {field.name for field in dataclasses.fields(Result)} | {"checksum"}
