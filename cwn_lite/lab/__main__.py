@@ -15,7 +15,7 @@ from . import data, listing, recipes, results
 from .data import Dataset
 from .errors import LabError
 from .fill import fill, missing
-from .run import Options, default_runs, pick_device, run
+from .run import FinishedError, Options, default_runs, pick_device, run
 from .tables import table
 
 
@@ -56,18 +56,25 @@ def _run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     path = results.path_of(options.out, recipe.directory, arguments.seed)
     if path.exists():
-        before = results.read(path)
-        if before.status == "failed":
-            raise LabError(f"{listing.outcome(before)}; move {path} away to try again")
-        print(f"finished before: {listing.outcome(before)} -> {path}")
-        return 0
-    result = run(recipe, arguments.seed, data.load(recipe.data, arguments.data), options)
+        return _tell_finished(path)
+    try:
+        result = run(recipe, arguments.seed, data.load(recipe.data, arguments.data), options)
+    except FinishedError:  # by another process, while this one loaded the data
+        return _tell_finished(path)
     if result is None:
         print(f"{recipe.name} seed {arguments.seed} stopped; the same command goes on from its checkpoint")
         return 130
     if result.status == "failed":
         raise LabError(f"{listing.outcome(result)}; recorded in {path}")
     print(f"{listing.outcome(result)} -> {path}")
+    return 0
+
+
+def _tell_finished(path: Path) -> int:
+    before = results.read(path)
+    if before.status == "failed":
+        raise LabError(f"{listing.outcome(before)}; move {path} away to try again")
+    print(f"finished before: {listing.outcome(before)} -> {path}")
     return 0
 
 

@@ -79,7 +79,6 @@ def test_killed_at_random_moments(tmp_path: Path, runs: Runs) -> None:
         assert result.final == whole.final
         assert result.weights_sha256 == whole.weights_sha256
         resumed += len(result.sessions) > 1
-        assert not [path for path in folder.rglob("*checkpoint*") if path.name == "checkpoint"]
         if killed >= KILLS:
             break
     assert killed >= KILLS and resumed >= 1
