@@ -76,5 +76,5 @@ readme: $(INSTALLED) ## redraw the README's picture and its table of results
 	$(BIN)/python book/_ext/readme.py
 
 clean: ## remove what was built (.venv stays)
-	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -not -path './.venv/*' -type d -prune -exec rm -rf {} +
+	rm -rf _build build .pytest_cache .mypy_cache .hypothesis
+	find . \( -name __pycache__ -o -name .ruff_cache \) -not -path './.venv/*' -type d -prune -exec rm -rf {} +
