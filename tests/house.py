@@ -21,7 +21,7 @@ LAYERS = {
 }
 # A repository that works anywhere names no folder of one machine and no package index: pip is told by its user.
 MACHINE = re.compile(r"(?<![\w.~:/-])/(?:home|root|Users|work|workspace|mnt|opt|srv)/[\w.]")
-INDEX = re.compile(r"pypi\.org|pythonhosted|download\.pytorch|(?:extra-)?index-url|find-links", re.IGNORECASE)
+INDEX = re.compile(r"(?:extra-)?index-url|find-links|https?://\S+/(?:simple|whl|packages)\b", re.IGNORECASE)
 
 
 def imports(source: str, module: str) -> list[str]:

@@ -173,13 +173,13 @@ def test_no_file_names_a_machine_or_an_index() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["open('/home/me/x')", "see /root/.cache", "--index-url x", "https://pypi.org/simple", "cd /work/book"]
+    "text", ["open('/home/me/x')", "see /root/.cache", "--index-url x", "https://index.example/simple"]
 )
 def test_a_machine_is_seen(text: str) -> None:
     assert house.of_one_machine(text)
 
 
-@pytest.mark.parametrize("text", ["../home/x", "https://example.org/home/x", "paper/workshop", "a/root/b", "~/work/x"])
+@pytest.mark.parametrize("text", ["../home/x", "https://example.org/home/x", "paper/workshop", "a/root/b"])
 def test_other_paths_pass(text: str) -> None:
     assert house.of_one_machine(text) == []
 
