@@ -62,6 +62,7 @@ def fold(model: nn.Module) -> nn.Module:
             LayerReport(name, "ScaleBias", "folded" if source else "kept", f"into {source}" if source else reason)
         )
     swap_modules(model, folded)
+    # A Module is typed to hold tensors and modules only; a plain attribute is fine.
     model.report = Report(tuple(lines))  # type: ignore[assignment]
     return model
 

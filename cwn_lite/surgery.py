@@ -85,6 +85,7 @@ def replace_batchnorm(
     for module in selection.modules.values():
         project_(module.weight, c, centralize=centralize, spherize=spherize, **layout(module))  # type: ignore[arg-type]
     lines = [_line(name, module, selection, replaced) for name, module in original.items()]
+    # A Module is typed to hold tensors and modules only; a plain attribute is fine.
     model.report = Report(tuple(line for line in lines if line))  # type: ignore[assignment]
     return model
 
