@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
 from pathlib import Path
 
-from cwn_lite.lab import results
+from cwn_lite.lab import results, stats
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -33,9 +32,10 @@ def _row(runs: list[results.Result]) -> str:
     errors = [run.test_error for run in runs if run.final]
     cell = "–"
     if errors:
-        cell = f"{statistics.mean(errors):.2f}"
+        summary = stats.summary(errors)
+        cell = f"{summary.mean:.2f}"
         if len(errors) > 1:
-            cell += f" ± {statistics.stdev(errors):.2f}"
+            cell += f" ± {summary.std:.2f}"
     if lost := len(runs) - len(errors):
         cell += f" ({lost} diverged or failed)"
     first = runs[0]
