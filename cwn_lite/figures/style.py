@@ -2,7 +2,7 @@
 
 A line colour must reach a contrast of 3:1 on white and on near-black alike, because the same inlined SVG is read on
 both. That leaves a narrow band of luminance; within it the hues are Okabe and Ito's, or as near as the band allows,
-and seven methods also differ by dash, since no seven hues in one band survive every colour deficiency.
+and the methods also differ by dash, since no ten hues in one band survive every colour deficiency.
 """
 
 from typing import Any
@@ -21,6 +21,9 @@ COLORS = {
     "ws+bn": "#786CD8",
     "ws+gn": "#8F6B4A",
     "plain": "#808080",
+    "wn": "#BA19FF",
+    "cwn": "#7D92B2",
+    "ws-scaled": "#CC1414",
 }
 """Method -> line colour."""
 
@@ -32,6 +35,9 @@ DASHES: dict[str, tuple[float, ...]] = {
     "ws+bn": (4.0, 1.2),
     "ws+gn": (5.0, 1.5, 1.2, 1.5),
     "plain": (1.0, 1.4),
+    "wn": (9.0, 2.0),
+    "cwn": (3.0, 1.0, 1.0, 1.0, 1.0, 1.0),
+    "ws-scaled": (12.0, 2.0, 4.0, 2.0),
 }
 """Method -> dash pattern in multiples of the line width; empty is solid. For `ax.plot(..., dashes=...)`."""
 
@@ -43,6 +49,9 @@ LABELS = {
     "ws+bn": "WS+BN",
     "ws+gn": "WS+GN",
     "plain": "plain",
+    "wn": "WN",
+    "cwn": "CWN",
+    "ws-scaled": "scaled WS",
 }
 """Method -> the name that stands in tables and beside lines."""
 

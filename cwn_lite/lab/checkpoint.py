@@ -13,7 +13,7 @@ import torch
 from .errors import LabError
 from .files import write_atomically
 
-MAGIC = b"cwn_lite checkpoint 1\n"
+MAGIC = b"cwn_lite checkpoint 2\n"
 
 
 def save(path: Path, state: dict[str, Any], identity: dict[str, Any]) -> None:

@@ -6,6 +6,9 @@ import hashlib
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from cwn_lite.rows import layout, row_view
 
 
 def parameter_count(model: nn.Module) -> int:
@@ -24,6 +27,37 @@ def grad_norm(model: nn.Module) -> Tensor:
     norms = [torch.linalg.vector_norm(grad, dtype=torch.float64) for grad in grads]
     total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
     return total
+
+
+def trained_weight(module: nn.Module) -> Tensor:
+    """Return the tensor behind the weight of a module: ``v`` where there is a parametrization, else the weight.
+
+    Example:
+        >>> layer = nn.Linear(9, 4)
+        >>> trained_weight(layer) is layer.weight
+        True
+    """
+    if not parametrize.is_parametrized(module, "weight"):
+        weight = module.weight
+    else:
+        behind = dict(module.named_parameters())
+        prefix = "parametrizations.weight.original"
+        weight = behind[prefix] if prefix in behind else behind[f"{prefix}1"]  # weight_norm: 0 is g, 1 is v
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def row_norms(module: nn.Module) -> Tensor:
+    """Return ``‖v − μ‖ = σ_v √n`` of each row of the tensor behind a weight, shape ``(out_features,)``.
+
+    Args:
+        module: a Linear or a convolution, parametrized or not.
+    """
+    view, dims = row_view(trained_weight(module).detach().double(), **layout(module))
+    centred = view - view.mean(dims, keepdim=True)
+    # In float64: a step of an exploding run makes rows whose squares float32 cannot hold.
+    norms: Tensor = torch.linalg.vector_norm(centred, dim=dims).flatten()
+    return norms
 
 
 def weights_sha256(model: nn.Module) -> str:

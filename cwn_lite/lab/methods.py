@@ -1,7 +1,8 @@
-"""The seven ways to train one network: what each puts after a convolution and around the optimizer."""
+"""The ways to train one network: what each puts after a convolution and around the optimizer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -11,9 +12,23 @@ from torch import nn
 import cwn_lite as cwn
 
 from .data import SHAPES
-from .models import CNN, Norm, ResNet, initialize, set_residual_gamma
+from .measure import trained_weight
+from .models import CNN, Block, Norm, ResNet, initialize
 from .recipe import Recipe
+from .reparameterize import RowGain, centered_weight_norm, weight_norm
 from .seeding import generator
+
+
+def _standardize(layer: nn.Conv2d, recipe: Recipe) -> nn.Conv2d:
+    return cwn.weight_standardization(layer, gain=recipe.ws_gain)
+
+
+# Method -> what it puts between the trained tensor and the convolution.
+REPARAMETERIZE: dict[str, Callable[[nn.Conv2d, Recipe], nn.Conv2d]] = {
+    **dict.fromkeys(("ws", "ws+bn", "ws+gn"), _standardize),
+    "wn": lambda layer, _: weight_norm(layer),
+    "cwn": lambda layer, _: centered_weight_norm(layer),
+}
 
 
 class Built(NamedTuple):
@@ -37,6 +52,8 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     ws+bn     BatchNorm               standardized           SGD
     ws+gn     GroupNorm               standardized           SGD
     plain     nothing (conv bias)     themselves             SGD
+    wn        nothing (conv bias)     normalized, times g    SGD
+    cwn       nothing (conv bias)     standardized, times g  SGD
     ========= ======================= ====================== ===========================
 
     The classifier is never constrained nor standardized. All methods draw the same initial weights from a
@@ -55,7 +72,6 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     """
     model = _network(recipe)
     initialize(model, generator(seed, "init"))
-    set_residual_gamma(model, recipe.residual_gamma)
     if recipe.method == "ours":
         cwn.replace_batchnorm(
             model,
@@ -66,9 +82,13 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
             centralize=recipe.centralize,
             spherize=recipe.spherize,
         )
-    elif recipe.method.startswith("ws"):
-        for layer in [module for module in model.modules() if isinstance(module, nn.Conv2d)]:
-            cwn.weight_standardization(layer, gain=recipe.ws_gain)
+    elif recipe.method in REPARAMETERIZE:
+        for layer in _convolutions(model):
+            REPARAMETERIZE[recipe.method](layer, recipe)
+    _set_residual_gamma(model, recipe.residual_gamma)
+    with torch.no_grad():
+        for layer in _convolutions(model):
+            trained_weight(layer).mul_(recipe.init_scale)
     # On the device before the optimizer sees the parameters; channels-last is the faster layout on both.
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(_groups(model, recipe), lr=recipe.lr, momentum=recipe.momentum)
@@ -88,6 +108,23 @@ def group_norm(groups: int, channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(max(g for g in range(1, groups + 1) if channels % g == 0), channels)
 
 
+def _convolutions(model: nn.Module) -> list[nn.Conv2d]:
+    return [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+
+
+def _set_residual_gamma(model: nn.Module, gamma: float) -> None:
+    """Set the scale at the end of each residual branch, where the method has one: a layer's, or the row gain's."""
+    for block in model.modules():
+        if isinstance(block, Block):
+            last = block.branch[-1]
+            scales = [module.g for module in last.modules() if isinstance(module, RowGain)]
+            if not isinstance(last, nn.Conv2d):
+                assert isinstance(last.weight, nn.Parameter)
+                scales = [last.weight]
+            for scale in scales:
+                nn.init.constant_(scale, gamma)
+
+
 def _network(recipe: Recipe) -> nn.Module:
     norm: Norm | None
     if recipe.method in ("ours", "bn", "ws+bn"):
@@ -104,4 +141,10 @@ def _network(recipe: Recipe) -> nn.Module:
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
     if recipe.decay_scale_bias:
         return [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}]
-    return cwn.param_groups(model, recipe.weight_decay)
+    decayed, free = cwn.param_groups(model, recipe.weight_decay)
+    # The trained length of a row is its scale, wherever the parametrization keeps it.
+    gains = [p for name, p in model.named_parameters() if name.endswith((".g", ".original0"))]
+    named = {id(p) for p in gains}
+    decayed["params"] = [p for p in decayed["params"] if id(p) not in named]
+    free["params"] = [p for p in free["params"] if id(p) not in named] + gains
+    return [decayed, free]

@@ -137,11 +137,3 @@ def initialize(model: nn.Module, generator: torch.Generator) -> None:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def set_residual_gamma(model: nn.Module, gamma: float) -> None:
-    """Set the scale at the end of each residual branch; models without branches or scales stay as they are."""
-    for block in model.modules():
-        scale = block.branch[-1].weight if isinstance(block, Block) else None
-        if isinstance(scale, Tensor) and scale.ndim == 1:  # a weight of 4 axes is a convolution's: no scale there
-            nn.init.constant_(scale, gamma)

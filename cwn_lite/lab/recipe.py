@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-METHODS = ("ours", "bn", "gn", "ws", "ws+bn", "ws+gn", "plain")
+METHODS = ("ours", "bn", "gn", "ws", "ws+bn", "ws+gn", "plain", "wn", "cwn")
 CHOICES: dict[str, tuple[str, ...]] = {
     "data": ("cifar10", "cifar100", "digits"),
     "augment": ("crop4-flip", "none"),
@@ -50,6 +50,8 @@ class Recipe:
         decay_scale_bias: whether weight decay also acts on scales and biases. The paper: not for ours.
         batch: images per step; the last step of an epoch takes what is left.
         epochs: passes over the training set.
+        init_scale: factor on the first value of the tensor that is trained behind each convolution's weight. Where
+            the weight is that tensor normalized, the network computes the same function whatever the factor.
 
     Raises:
         ValueError: a value outside its range; the text names the field.
@@ -81,14 +83,15 @@ class Recipe:
     decay_scale_bias: bool = True
     batch: int = 128
     epochs: int = 200
+    init_scale: float = field(default=1.0, metadata={"later": True})
 
     def __post_init__(self) -> None:
-        for field, allowed in CHOICES.items():
-            if getattr(self, field) not in allowed:
-                raise ValueError(f"{field}={getattr(self, field)!r}: choose one of {', '.join(allowed)}")
-        for field in ("width", "groups", "batch", "epochs", "lr", "c"):
-            if not getattr(self, field) > 0:
-                raise ValueError(f"{field}={getattr(self, field)!r} must be positive")
+        for key, allowed in CHOICES.items():
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"{key}={getattr(self, key)!r}: choose one of {', '.join(allowed)}")
+        for key in ("width", "groups", "batch", "epochs", "lr", "c", "init_scale"):
+            if not getattr(self, key) > 0:
+                raise ValueError(f"{key}={getattr(self, key)!r} must be positive")
         if self.net == "cnn" and (self.depth < 3 or self.depth % 3):
             raise ValueError(f"depth={self.depth}: the CNN has three equal stages; choose a multiple of 3")
         if self.net == "resnet" and (self.depth < 8 or self.depth % 6 != 2):

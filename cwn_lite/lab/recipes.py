@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from .errors import LabError
+from .grid import grid
 from .recipe import METHODS, Recipe
 
 # Section 4.1.1: the learning rate and weight decay of ours, and no decay of scale and bias.
@@ -35,6 +36,7 @@ def _all() -> Iterator[Recipe]:
     yield from _family("resnet20", "-e6", {**_OURS_RESNET, **linear}, net="resnet", depth=20, width=16, epochs=6)
     embedded: dict[str, Any] = {"data": "digits", "augment": "none", "depth": 6, "width": 16, "batch": 64, "epochs": 8}
     yield from _family("digits", "", {**_OURS_CNN, "sigma": 0.1}, **embedded)
+    yield from grid()
 
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _all()}

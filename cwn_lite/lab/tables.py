@@ -23,6 +23,8 @@ TITLES = {
     "ws+bn": "WS+BN",
     "ws+gn": "WS+GN",
     "plain": "Plain",
+    "wn": "WN",
+    "cwn": "CWN",
 }
 
 

@@ -7,12 +7,12 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .augment import EpochPlan
 from .data import Dataset
-from .measure import grad_norm
+from .measure import grad_norm, row_norms
 from .methods import build
 from .recipe import Recipe
 from .seeding import derive
@@ -58,6 +58,7 @@ class Trainer:
         # Of the epoch under way: sum of losses, of errors, of gradient norms; the first step with a bad loss or -1.
         self._sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         self._first_bad = torch.tensor(-1, device=self.device)
+        self._largest_norm = torch.zeros((), dtype=torch.float64, device=self.device)
         self._seconds = 0.0
         self._plan = self._draw_plan()
         torch.manual_seed(derive(seed, "noise"))  # ScaleBias draws from the global generator
@@ -98,6 +99,7 @@ class Trainer:
             wrong = (logits.argmax(1) != target).sum().double()
             norm = grad_norm(self.model)
             self._sums += torch.stack([loss.detach().double() * len(target), wrong, norm])
+            self._largest_norm = torch.maximum(self._largest_norm, norm)
             bad = ~(torch.isfinite(loss.detach()) & torch.isfinite(norm)) & (self._first_bad < 0)
             self._first_bad = torch.where(bad, self.global_step, self._first_bad)
         self.batch += 1
@@ -140,6 +142,7 @@ class Trainer:
             "position": [self.epoch, self.batch],
             "sums": self._sums,
             "first_bad": self._first_bad,
+            "largest_norm": self._largest_norm,
             "curve": self.curve,
             "epoch_s": self.epoch_s,
             "seconds": self._seconds,
@@ -153,6 +156,7 @@ class Trainer:
         self.epoch, self.batch = state["position"]
         self._sums.copy_(state["sums"])
         self._first_bad.copy_(state["first_bad"])
+        self._largest_norm.copy_(state["largest_norm"])
         self.curve, self.epoch_s = list(state["curve"]), list(state["epoch_s"])
         self._seconds, self.diverged = state["seconds"], state["diverged"]
         self._plan = self._draw_plan()
@@ -187,6 +191,7 @@ class Trainer:
         if not math.isfinite(test_loss):
             self._diverge(self.global_step - 1, "the test loss is not finite")
             return
+        rows = torch.cat([row_norms(layer) for layer in self.model.modules() if isinstance(layer, nn.Conv2d)])
         self.curve.append(
             {
                 "train_loss": loss / n,
@@ -195,9 +200,13 @@ class Trainer:
                 "test_error": test_error,
                 "lr": self._lr_at(self.epoch * self.steps_per_epoch),
                 "grad_norm": norm / self.steps_per_epoch,
+                "grad_norm_max": float(self._largest_norm),
+                "row_norm_min": float(rows.min()),
+                "row_norm_max": float(rows.max()),
             }
         )
         self.epoch, self.batch = self.epoch + 1, 0
         self._sums.zero_()
+        self._largest_norm.zero_()
         if not self.done:
             self._plan = self._draw_plan()

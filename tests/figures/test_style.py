@@ -58,8 +58,8 @@ def test_no_two_methods_look_alike(vision: str) -> None:
 
 def test_each_method_has_a_colour_a_dash_and_a_label_of_its_own() -> None:
     for table in (figures.COLORS, figures.DASHES, figures.LABELS):
-        assert set(table) == {"ours", "bn", "gn", "ws", "ws+bn", "ws+gn", "plain"}
-        assert len(set(table.values())) == 7
+        assert set(table) == {"ours", "bn", "gn", "ws", "ws+bn", "ws+gn", "plain", "wn", "cwn", "ws-scaled"}
+        assert len(set(table.values())) == 10
 
 
 def test_use_style_sets_the_ink_everywhere() -> None:

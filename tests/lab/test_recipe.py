@@ -15,6 +15,8 @@ PINNED = {
     "cnn16-bn-e4": "9b6ff47d",
     "resnet20-ws+gn-e6": "ee6e180e",
     "digits-plain": "9fd5c1bf",
+    "grid-ws-scaled-lr0.1-wd0-init0.1-d6": "ca86edab",
+    "grid16-ours-lr0.1-wd0.0005-init1-e8": "5e78450d",
 }
 
 
@@ -25,6 +27,7 @@ def test_hashes_are_pinned() -> None:
 def test_every_family_has_every_method() -> None:
     for prefix, suffix in (("cnn", "-e200"), ("cnn16", "-e4"), ("resnet20", "-e6"), ("digits", "")):
         assert {recipes.get(f"{prefix}-{method}{suffix}").method for method in METHODS} == set(METHODS)
+    assert {recipe.data for recipe in recipes.select("grid")} == {"digits"}
     hashes = [recipe.sha for recipe in recipes.RECIPES.values()]
     assert len(set(hashes)) == len(hashes)
 
@@ -67,7 +70,15 @@ def test_a_later_field_keeps_old_hashes(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("method", "batchnorm"), ("data", "mnist"), ("width", 0), ("lr", -0.1), ("depth", 10), ("epochs", 0)],
+    [
+        ("init_scale", 0.0),
+        ("method", "batchnorm"),
+        ("data", "mnist"),
+        ("width", 0),
+        ("lr", -0.1),
+        ("depth", 10),
+        ("epochs", 0),
+    ],
 )
 def test_nonsense_is_refused_by_field(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{field}="):

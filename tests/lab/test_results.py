@@ -35,7 +35,9 @@ def test_the_record_is_complete(done: Result, tiny: Recipe, toy: Dataset, option
     assert done.status == "done" and done.reason is None
     assert done.recipe == dataclasses.asdict(tiny) and done.recipe_sha == tiny.sha
     assert len(done.curve) == len(done.epoch_s) == tiny.epochs
-    assert set(done.curve[0]) == {"train_loss", "train_error", "test_loss", "test_error", "lr", "grad_norm"}
+    assert set(done.curve[0]) == {"train_loss", "train_error", "test_loss", "test_error", "lr", "grad_norm"} | {
+        "grad_norm_max", "row_norm_min", "row_norm_max"
+    }  # fmt: skip
     assert done.final is not None and done.final["test_error"] == done.curve[-1]["test_error"] == done.test_error
     assert done.data == {"name": "toy", "sha256": toy.sha256, "train": 60, "test": 60}
     assert done.constrained == ["0.weight", "4.weight", "8.weight"]

@@ -24,6 +24,8 @@ GOLDEN = {
     "ws+bn": [2.375018, 2.197546, 2.117063, 1.948446, 1.835343],
     "ws+gn": [2.435823, 2.236064, 2.217340, 2.164375, 2.143888],
     "plain": [2.326952, 2.270195, 2.306659, 2.295664, 2.290216],
+    "wn": [2.326952, 2.270195, 2.306659, 2.295664, 2.290215],
+    "cwn": [2.306769, 2.290846, 2.307819, 2.297913, 2.295826],
 }
 
 
@@ -43,6 +45,10 @@ def test_weight_standardization_alone_diverges(digits: Dataset) -> None:
     trainer = finish(Trainer(recipes.get("digits-ws"), 0, digits))
     assert trainer.diverged is not None and trainer.diverged["step"] < 10
     assert trainer.curve == []
+
+
+def convs(model: torch.nn.Module) -> list[torch.nn.Conv2d]:
+    return [module for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
 
 
 def finish(trainer: Trainer) -> Trainer:
@@ -103,7 +109,7 @@ def test_an_epoch_is_what_a_plain_loop_computes(tiny: Recipe, toy: Dataset) -> N
     x = ((toy.train_images.float() - toy.mean.view(1, -1, 1, 1)) / toy.std.view(1, -1, 1, 1)).contiguous(
         memory_format=torch.channels_last
     )
-    loss_sum, wrong, norms = 0.0, 0, 0.0
+    loss_sum, wrong, norms = 0.0, 0, []
     for step, index in enumerate(trainer._plan.order.split(16)):
         for group in optimizer.param_groups:
             group["lr"] = 0.05 * (1 + math.cos(math.pi * step / 4))
@@ -114,12 +120,16 @@ def test_an_epoch_is_what_a_plain_loop_computes(tiny: Recipe, toy: Dataset) -> N
         optimizer.step()
         loss_sum += loss.item() * len(index)
         wrong += int((logits.argmax(1) != toy.train_labels[index]).sum())
-        norms += math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
+        norms.append(math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None)))
     finish(trainer)
     entry = trainer.curve[0]
     assert entry["train_loss"] == pytest.approx(loss_sum / 60, rel=1e-5)
     assert entry["train_error"] == pytest.approx(100 * wrong / 60)
-    assert entry["grad_norm"] == pytest.approx(norms / 4, rel=1e-4)
+    assert entry["grad_norm"] == pytest.approx(sum(norms) / 4, rel=1e-4)
+    assert entry["grad_norm_max"] == pytest.approx(max(norms), rel=1e-4)
+    lengths = [(w - w.mean(1, keepdim=True)).norm(dim=1) for w in (c.weight.detach().flatten(1) for c in convs(model))]
+    assert entry["row_norm_min"] == pytest.approx(float(torch.cat(lengths).min()), rel=1e-4)
+    assert entry["row_norm_max"] == pytest.approx(float(torch.cat(lengths).max()), rel=1e-4)
     model.eval()
     logits = model(x)
     assert entry["test_loss"] == pytest.approx(F.cross_entropy(logits, toy.test_labels).item(), rel=1e-3)
