@@ -23,12 +23,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "wn": {"method": "wn"},
     "cwn": {"method": "cwn"},
     "plain": {"method": "plain"},
+    "bn": {"method": "bn"},
 }
 """Label -> fields. ``ws-scaled`` is Weight Standardization with rows of squared norm 2, those of ours."""
 
 
 def grid() -> Iterator[Recipe]:
-    """Yield the grid on the embedded digits (``grid-*``) and its larger samples on CIFAR-10 (``grid16-``, ``grid20-``).
+    """Yield the grid on the embedded digits (``grid-``, ``late-``) and its larger samples (``grid16-``, ``grid20-``).
 
     Weight decay acts on weights alone, in every recipe: scales and biases have none. Methods whose function depends
     on the first norm (``plain``), or which have none to choose (``ours``), come with one ``init_scale``.
@@ -43,6 +44,10 @@ def grid() -> Iterator[Recipe]:
             if scale in (0.1, 1.0, 10.0):
                 for label in ("ws", "wn", "cwn") if depth == DEPTHS[0] else ("ws",):
                     yield _cell("grid", label, lr, decay, scale, f"d{depth}", depth=depth, **digits)
+    # Long after the digits are learned: gradients are small then, and decay goes on.
+    late: dict[str, Any] = {**digits, "depth": 6, "epochs": 80}
+    for decay, label in product(DECAYS, ("ours", "ws-scaled", "ws+gn", "bn")):
+        yield _cell("late", label, 0.1, decay, 1.0, "e80", **late)
     cnn: dict[str, Any] = {"net": "cnn", "depth": 9, "width": 16}
     for epochs, label, lr, decay, scale in (
         (8, "ours", 0.1, 5e-4, 1.0),
