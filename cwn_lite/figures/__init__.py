@@ -8,6 +8,7 @@ from cwn_lite.figures.curves import curve_runs as curve_runs
 from cwn_lite.figures.curves import curves as curves
 from cwn_lite.figures.explorable import explorable as explorable
 from cwn_lite.figures.explorable import explorable_html as explorable_html
+from cwn_lite.figures.explosion import explosion as explosion
 from cwn_lite.figures.quiz import Choice as Choice
 from cwn_lite.figures.quiz import Question as Question
 from cwn_lite.figures.quiz import quiz as quiz
@@ -34,6 +35,7 @@ __all__ = [
     "curves",
     "explorable",
     "explorable_html",
+    "explosion",
     "markdown",
     "quiz",
     "quiz_html",
