@@ -64,8 +64,8 @@ export function render(el, data) {
     state = { ...state, ...part };
     now = profiles({ weights, inputs, cotangent, ...state });
     const { depth, gain } = state;
-    now.bare = profiles({ weights, inputs, cotangent, depth, gain, sigma: Math.sqrt(2 / n) }).ws.gradient;
     now.causes = causes({ sigma: now.sigma, depth, gain, n });
+    now.bare = now.ws.gradient.map((g) => g / now.causes.sigma); // what a second pass with σ = √(2/n) would find
     now.growths = [now.ws, now.ours].map(({ rms }) => growth(rms));
     inputsOf.update(state);
     fill();
