@@ -6,6 +6,7 @@ no kernel, no network, readable in light and dark, with a text alternative.
 
 from cwn_lite.figures.curves import curve_runs as curve_runs
 from cwn_lite.figures.curves import curves as curves
+from cwn_lite.figures.equilibrium import draw_equilibrium as draw_equilibrium
 from cwn_lite.figures.explorable import explorable as explorable
 from cwn_lite.figures.explorable import explorable_html as explorable_html
 from cwn_lite.figures.explosion import explosion as explosion
@@ -33,6 +34,7 @@ __all__ = [
     "Question",
     "curve_runs",
     "curves",
+    "draw_equilibrium",
     "explorable",
     "explorable_html",
     "explosion",

@@ -1,0 +1,34 @@
+// What happens at a setting, in two sentences and no formula.
+
+import { magnitude } from "./equilibrium-controls.js";
+
+export function tell(run) {
+  return `${beginning(run)} ${ending(run)}`;
+}
+
+// Near a right angle the third digit is the one that matters.
+const degrees = (angle) => `${magnitude(angle, angle > 80 ? 3 : 2)}°`;
+
+function beginning({ at, second, settled }) {
+  const first = at(1);
+  if (first.angle > 45) {
+    return `The row is so short for its gradient that the first step turns it by ${degrees(first.angle)} and throws it out to length ${magnitude(second)}, where a step turns it by ${degrees(at(2).angle)}.`;
+  }
+  if (first.length > 1.25 * settled.length) {
+    return `The row is so long for its gradient that the first step turns it by only ${degrees(first.angle)}; decay shortens it.`;
+  }
+  return `The first step turns the row by ${degrees(first.angle)}.`;
+}
+
+function ending({ setting, end, at, settled, until, ours }) {
+  const last = at(10000);
+  if (setting.weight_decay === 0) {
+    const growth = last.length > 1.01 * setting.r0 ? `it only grows, to ${magnitude(end)}, so its gradient only falls` : "it can only grow, too slowly to see here";
+    return `Nothing shortens it: ${growth}, and the last step turns it by ${degrees(last.angle)}, where ours still turns by ${degrees(ours.angle)}.`;
+  }
+  if (until === Infinity) {
+    return `Decay and gradient would balance at length ${magnitude(settled.length)}, but 10,000 steps are too few to come near: the last turns it by ${degrees(last.angle)}.`;
+  }
+  const when = until === 0 ? "From the start" : until === 1 ? "After one step" : `After ${until.toLocaleString("en")} steps`;
+  return `${when} decay and gradient nearly balance, at length ${magnitude(settled.length)}, and every step turns the row by about ${degrees(settled.angle)}, whatever the gradient’s size.`;
+}
