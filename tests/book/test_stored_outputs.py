@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bookcheck.pages import chapters, from_notebook, load
+from bookcheck.pages import notebooks, from_notebook, load
 from bookcheck.planting import CHAPTER, code, notebook
 from bookcheck.stored import check
 
 
-@pytest.mark.parametrize("path", chapters(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.name)
 def test_book(path: Path) -> None:
     assert check(load(path)) == []
 

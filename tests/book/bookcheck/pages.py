@@ -95,9 +95,16 @@ def all_paths() -> tuple[Path, ...]:
     return tuple(sorted(found | set(in_contents())))
 
 
-def chapters() -> tuple[Path, ...]:
-    """The notebooks."""
+def notebooks() -> tuple[Path, ...]:
+    """Every notebook."""
     return tuple(path for path in all_paths() if path.suffix == ".ipynb")
+
+
+def chapters() -> tuple[Path, ...]:
+    """The notebooks that teach: all but those in the table of contents' part Reference."""
+    reference = (ROOT / "_toc.yml").read_text(encoding="utf-8").partition("caption: Reference")[2]
+    listed = set(re.findall(r"file:\s*(\S+)", reference))
+    return tuple(path for path in notebooks() if str(path.relative_to(ROOT).with_suffix("")) not in listed)
 
 
 def _source(stem: Path) -> Path:
