@@ -56,6 +56,7 @@ def test_ws_gradient(symbols: dict[str, Any]) -> None:
     names = {r"\nabla_w L": symbols["g"], r"\nabla_{\hat w} L": g_hat, r"\sigma_w": s}
     eq18, eq19 = entries()["errata-ws-gradient"].printed
     assert not holds(eq18, symbols | names)
+    assert holds(eq18, symbols | names | {r"\nabla_{\hat w} L": known[r"\dot g"]})
     assert not holds(eq19, symbols | names)
 
 
@@ -73,6 +74,9 @@ def test_ws_step(symbols: dict[str, Any]) -> None:
     (printed,) = entries()["errata-ws-step"].printed
     best_reading = {r"\beta": LR * DECAY, r"\alpha'": LR}
     assert not holds(printed, symbols | best_reading)
+    hat, g_hat = symbols[r"\hat w"], symbols[r"\hat g"]
+    centred = (g_hat - hat * (hat @ g_hat) / N) / symbols["s"]
+    assert holds(printed, symbols | best_reading | {r"\hat g": centred})
 
 
 @pytest.mark.equation("eq:errata:ws-explosion")
