@@ -4,7 +4,7 @@ export const STEPS = 10000;
 
 const DEGREES = 180 / Math.PI;
 
-// Lengths before the first step and after each: r₊² = (1 − ηλ)² r² + η² G² / r².
+// Lengths before the first step and after each: r₊² = (1 − αλ)² r² + α² G² / r².
 export function normPath({ r0, lr, weight_decay, gradient }, steps = STEPS) {
   const path = new Float64Array(steps + 1);
   path[0] = r0;
@@ -12,12 +12,12 @@ export function normPath({ r0, lr, weight_decay, gradient }, steps = STEPS) {
   return path;
 }
 
-// Degrees by which one step turns a row of this length: tan θ = ηG / ((1 − ηλ) r²).
+// Degrees by which one step turns a row of this length: tan θ = αG / ((1 − αλ) r²).
 export function stepAngle(length, { lr, weight_decay, gradient }) {
   return DEGREES * Math.atan2(lr * gradient, (1 - lr * weight_decay) * length ** 2);
 }
 
-// Where decay and gradient balance; without decay nowhere. 1 − ηλ = cos θ* is not used as such: a small ηλ would drown.
+// Where decay and gradient balance; without decay nowhere. 1 − αλ = cos θ* is not used as such: a small αλ would drown.
 export function equilibrium({ lr, weight_decay, gradient }) {
   const decay = lr * weight_decay;
   if (decay === 0) return { length: Infinity, angle: 0 };

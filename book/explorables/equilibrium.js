@@ -23,7 +23,7 @@ export function render(el, data) {
   let run, finish, stepAt;
 
   const sliders = {
-    lr: powerSlider({ label: "learning rate η", low: -3, high: 0, input: (lr) => change({ lr }) }),
+    lr: powerSlider({ label: "learning rate α", low: -3, high: 0, input: (lr) => change({ lr }) }),
     weight_decay: powerSlider({ label: "weight decay λ", low: -5, high: -1, off: true, input: (x) => change({ weight_decay: x }) }),
     r0: powerSlider({ label: "first length r₀", low: -2, high: 2, input: (r0) => change({ r0 }) }),
     gradient: powerSlider({ label: "gradient size G", low: -2, high: 1, input: (gradient) => change({ gradient }) }),

@@ -24,12 +24,12 @@ _NAMES = {"length": "length $r$", "gradient": "gradient $G/r$", "angle": "angle 
 def norm_path(r0: float, *, lr: float, weight_decay: float, gradient: float, steps: int) -> list[float]:
     """Return the length of the row before the first step and after each of ``steps`` steps of SGD.
 
-    ``r₊² = (1 − ηλ)² r² + η² G² / r²``: decay shortens the row, and the gradient stands at a right angle to it.
+    ``r₊² = (1 − αλ)² r² + α² G² / r²``: decay shortens the row, and the gradient stands at a right angle to it.
 
     Args:
         r0: first length, positive.
-        lr: learning rate ``η``, positive.
-        weight_decay: ``λ``, at least 0; ``ηλ < 1``.
+        lr: learning rate ``α``, positive.
+        weight_decay: ``λ``, at least 0; ``αλ < 1``.
         gradient: ``G``, the size that the gradient has at length 1; positive.
         steps: how many, at least 0.
 
@@ -56,14 +56,14 @@ def norm_path(r0: float, *, lr: float, weight_decay: float, gradient: float, ste
 def step_angle(length: float, *, lr: float, weight_decay: float, gradient: float) -> float:
     """Return the angle by which one step of SGD turns a row of this length, in radians.
 
-    ``tan θ = ηG / ((1 − ηλ) r²)``
+    ``tan θ = αG / ((1 − αλ) r²)``
 
     A row whose length is held at ``√c`` by the constraint is turned by the same formula with ``r² = c`` and ``λ = 0``.
 
     Args:
         length: ``r``, positive.
-        lr: learning rate ``η``, positive.
-        weight_decay: ``λ``, at least 0; ``ηλ < 1``.
+        lr: learning rate ``α``, positive.
+        weight_decay: ``λ``, at least 0; ``αλ < 1``.
         gradient: ``G``, the size that the gradient has at length 1; positive.
 
     Raises:
@@ -81,11 +81,11 @@ def step_angle(length: float, *, lr: float, weight_decay: float, gradient: float
 def equilibrium(lr: float, weight_decay: float, gradient: float) -> tuple[float, float]:
     """Return the length at which decay and gradient balance, and the angle in radians by which a step turns there.
 
-    ``r*⁴ = η² G² / (1 − (1 − ηλ)²) ≈ η G² / 2λ`` and ``cos θ* = 1 − ηλ``, so ``θ* ≈ √(2ηλ)``: without ``G``.
+    ``r*⁴ = α² G² / (1 − (1 − αλ)²) ≈ α G² / 2λ`` and ``cos θ* = 1 − αλ``, so ``θ* ≈ √(2αλ)``: without ``G``.
 
     Args:
-        lr: learning rate ``η``, positive.
-        weight_decay: ``λ``, at least 0; ``ηλ < 1``. Without decay there is no balance: ``(inf, 0.0)``.
+        lr: learning rate ``α``, positive.
+        weight_decay: ``λ``, at least 0; ``αλ < 1``. Without decay there is no balance: ``(inf, 0.0)``.
         gradient: ``G``, the size that the gradient has at length 1; positive.
 
     Raises:
@@ -101,7 +101,7 @@ def equilibrium(lr: float, weight_decay: float, gradient: float) -> tuple[float,
     decay = lr * weight_decay
     if decay == 0:
         return math.inf, 0.0
-    # 1 − (1 − ηλ)² and arccos(1 − ηλ), written so that a small ηλ does not drown in the 1.
+    # 1 − (1 − αλ)² and arccos(1 − αλ), written so that a small αλ does not drown in the 1.
     return math.sqrt(push / math.sqrt(decay * (2 - decay))), 2 * math.asin(math.sqrt(decay / 2))
 
 
@@ -138,8 +138,8 @@ def draw_equilibrium(
     """Draw length, gradient and angle of each step; the arguments are those of the explorable ``equilibrium``.
 
     Args:
-        lr: learning rate ``η``, positive.
-        weight_decay: ``λ``, at least 0; ``ηλ < 1``.
+        lr: learning rate ``α``, positive.
+        weight_decay: ``λ``, at least 0; ``αλ < 1``.
         r0: length of the reparameterized row before the first step, positive.
         gradient: ``G``, the size that the gradient has at length 1; positive.
         c: squared norm of a row of ours, positive.
@@ -200,7 +200,7 @@ def _panel(ax: Axes, key: str, values: list[float], level: float, ours: float) -
 
 
 def _keep(lr: float, weight_decay: float) -> float:
-    """Return ``1 − ηλ``, or raise if that is not the factor of a decay."""
+    """Return ``1 − αλ``, or raise if that is not the factor of a decay."""
     decay = check_positive("lr", lr) * check_nonnegative("weight_decay", weight_decay)
     if decay >= 1:
         raise ValueError(f"lr * weight_decay must be below 1, got {lr} * {weight_decay} = {decay:g}; lower either")

@@ -83,7 +83,7 @@ def test_the_equilibrium_stays_where_it_is_and_is_near_its_short_form(lr: float,
     setting = {"lr": lr, "weight_decay": weight_decay, "gradient": 3.0}
     length, angle = equilibrium(**setting)
     assert norm_path(length, **setting, steps=1)[1] == pytest.approx(length, rel=1e-14)
-    # Their digits differ where ηλ is small: the tangent of one is the quotient of the other.
+    # Their digits differ where αλ is small: the tangent of one is the quotient of the other.
     assert step_angle(length, **setting) == pytest.approx(angle, rel=1e-12)
     decay = lr * weight_decay
     assert length**4 == pytest.approx(lr * 9.0 / (2 * weight_decay), rel=decay)

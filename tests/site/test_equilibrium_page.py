@@ -22,7 +22,7 @@ ALT = "Length, gradient and angle per step of a reparameterized row, for ten tho
 FIGURE = figures.explorable_html("equilibrium", {}, alt=ALT, static=figures.draw_equilibrium())
 STEPS = 10_000
 LABELS = {
-    "lr": "learning rate η",
+    "lr": "learning rate α",
     "weight_decay": "weight decay λ",
     "r0": "first length r₀",
     "gradient": "gradient size G",
