@@ -55,11 +55,10 @@ def grid() -> Iterator[Recipe]:
         (4, "ws-scaled", 0.1, 5e-4, 1.0),
         (4, "ws-scaled", 0.1, 5e-4, 0.1),
         (4, "ws-scaled", 1.0, 5e-3, 10.0),
-        (4, "ws-scaled", 1.0, 0.0, 10.0),
     ):
         yield _cell("grid16", label, lr, decay, scale, f"e{epochs}", epochs=epochs, **cnn)
     resnet: dict[str, Any] = {"net": "resnet", "depth": 20, "width": 16, "epochs": 1}
-    for label in ("ours", "ws-scaled"):
+    for label in ("ours", "ws-scaled", "cwn"):  # ours and CWN start with residual branches of scale 0
         yield _cell("grid20", label, 0.1, 5e-4, 1.0, "e1", **resnet)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bookcheck.pages import notebooks, from_notebook, load
+from bookcheck.pages import from_notebook, load, notebooks
 from bookcheck.planting import CHAPTER, code, notebook
 from bookcheck.stored import check
 
