@@ -84,12 +84,15 @@ def test_one_step_of_sgd(seed: int) -> None:
 
 
 def constant_gradients(
-    make: Optimizer, steps: int, size: float = 0.5, rows: int = 32, n: int = 64, seed: int = 0
+    make: Optimizer, steps: int, size: float = 0.5, rows: int = 32, n: int = 64, seed: int = 0, first: float | None = None
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Lengths before, lengths after, angles of each step under random tangent gradients of one size."""
     torch.manual_seed(seed)
     layer = cwn.weight_standardization(nn.Linear(n, rows, bias=False).double(), gain=1.0)
     w = trained_weight(layer)
+    if first is not None:
+        with torch.no_grad():
+            w.copy_(first * centre(w) / centre(w).norm(dim=-1, keepdim=True))
     optimizer = make([w])
     for _ in range(steps):
         unit, before = layer.weight, centre(w.detach()).norm(dim=-1)
@@ -120,6 +123,10 @@ def test_without_decay_it_only_grows() -> None:
     known = {"r_T": final, "r_0": first, r"\alpha": LR, "S": steps * size**2}
     assert holds(tex, known)
     assert not holds(tex, known | {"S": 1.5 * known["S"]})  # nearly an equality here
+    _, far, _ = list(constant_gradients(lambda p: torch.optim.SGD(p, lr=0.01), 5, size, first=3.0))[-1]
+    from_afar = known | {"r_0": 3.0, "r_T": far[0].item(), r"\alpha": 0.01, "S": 5 * size**2}
+    assert holds(tex, from_afar) and not holds(tex, from_afar | {"r_0": 3.1})
+    assert not holds(tex.replace("r_T^4", "r_T^2"), from_afar)
 
 
 @pytest.mark.parametrize("length", [1e-4, 0.3, 10.0])
@@ -176,12 +183,12 @@ def test_a_longer_start_is_a_larger_rate() -> None:
 
     # The page's conditions, read as assignments, make the runs; the statement must then hold.
     statement, *conditions = formula("eq:equilibrium:symmetry").split(r"\text{if}")
-    given = {"a": a, "w_0": 1.0, r"\alpha": 0.1, r"\lambda": 0.02}
-    assert holds(conditions[0], given | {"w_0'": a, r"\alpha'": a**2 * 0.1, r"\lambda'": 0.02 / a**2})
+    given = {"a": a, "w^{(0)}": 1.0, r"\alpha": 0.1, r"\lambda": 0.02}
+    assert holds(conditions[0], given | {r"\bar w^{(0)}": a, r"\bar\alpha": a**2 * 0.1, r"\bar\lambda": 0.02 / a**2})
     stretched, usual = train(a * 0.5, a**2 * 0.1, 0.02 / a**2), train(0.5, 0.1, 0.02)
-    assert holds(statement, {"a": a, "w_t'": stretched, "w_t": usual})
+    assert holds(statement, {"a": a, r"\bar w^{(t)}": stretched, "w^{(t)}": usual})
     for wrong in (train(a * 0.5, a * 0.1, 0.02 / a**2), train(a * 0.5, a**2 * 0.1, 0.02)):
-        assert not holds(statement, {"a": a, "w_t'": wrong, "w_t": usual})
+        assert not holds(statement, {"a": a, r"\bar w^{(t)}": wrong, "w^{(t)}": usual})
 
 
 @pytest.mark.equation("eq:equilibrium:star")
