@@ -15,17 +15,23 @@ NONE_YET = "No run has been recorded yet; `python -m cwn_lite.lab list` shows wh
 def table(folder: Path) -> str:
     """Return the results as a Markdown table: one row per recipe, every seed counted.
 
+    Hundreds of small runs on the embedded digits answer questions of the chapters that print them; here is a line
+    with their number.
+
     Args:
         folder: such as `book/results`.
     """
     recipes: dict[tuple[str, str], list[results.Result]] = defaultdict(list)
-    for result in results.load(folder):
+    found = results.load(folder)
+    photos = [result for result in found if result.recipe["data"] != "digits"]
+    for result in photos:
         recipes[result.name, result.recipe_sha].append(result)
     if not recipes:
         return NONE_YET
     rows = [_row(runs) for _, runs in sorted(recipes.items())]
     head = "| recipe | data | epochs | seeds | test error, % |\n| --- | --- | ---: | ---: | ---: |"
-    return "\n".join([head, *rows])
+    note = f"\n{len(found) - len(photos)} more runs, on the embedded digits, are in the chapters that ask for them."
+    return "\n".join([head, *rows, *([note] if len(found) > len(photos) else [])])
 
 
 def _row(runs: list[results.Result]) -> str:
