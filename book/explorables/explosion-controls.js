@@ -7,8 +7,8 @@ const DECADES = [-4, 2];
 
 // `change(part)` is told of every slider, `choose(gain)` of the buttons. `update(state)` moves all without an event.
 export function controls({ n, layers, change, choose, restart }) {
-  const plain = Math.sqrt(n);
-  const most = Math.ceil(2 * plain) / 2;
+  const unscaled = Math.sqrt(n);
+  const most = Math.ceil(2 * unscaled) / 2;
   const gain = ranged({ label: "gain", sign: "*κ* = ‖*ŵ*‖", min: 0.5, max: most, step: 0.01, write: (x) => tell(x) });
   const depth = ranged({ label: "depth", min: 2, max: layers, step: 1, write: (x) => `${x} layers` });
   const sigma = ranged({ label: "standard deviation", sign: "*σ*", min: DECADES[0], max: DECADES[1], step: 0.05, write: (x) => tell(x), read: Math.log10 });
@@ -21,7 +21,7 @@ export function controls({ n, layers, change, choose, restart }) {
   const presets = [
     { value: Math.SQRT2, sign: "√2", word: "scaled, " },
     { value: Math.sqrt((2 * Math.PI) / (Math.PI - 1)), sign: "√*c*⋆", name: "√c⋆, keeps the signal" },
-    { value: plain, sign: "√*n*", word: "plain, " },
+    { value: unscaled, sign: "√*n*", word: "unscaled, " },
   ].map(({ value, sign, word = "", name = null }) => {
     const button = h("button", { type: "button", "aria-label": name, click: () => choose(value) }, word, formula(sign));
     return { button, value };

@@ -71,7 +71,7 @@ def profiles(
         cotangent: ``(n,)``, the vector ``a``; of length one, so that the gradient from above has size one.
         sigma: standard deviation ``σ`` of each trained row before the decay, positive.
         depth: number of layers used, at least 2.
-        gain: norm of the rows that the network computes with, positive; ``√n`` is plain Weight Standardization.
+        gain: norm of the rows that the network computes with, positive; ``√n`` is the one of Eq. 15.
         decay: weight decay ``λ``, for 1,000 steps at learning rate 0.1 with no gradient, from 0 and below 10.
 
     Returns:

@@ -186,7 +186,7 @@ def test_the_presets_are_exact(open_page: Opener) -> None:
     figure = open_page(EXPLOSION).locator("figure.explorable")
     slider(figure, GAIN).fill("2")
     assert figure.locator('[aria-pressed="true"]').count() == 0
-    for name, c in {"scaled, √2": 2, "√c⋆": cwn.C_CENTERED, "plain, √n": N}.items():
+    for name, c in {"scaled, √2": 2, "√c⋆": cwn.C_CENTERED, "unscaled, √n": N}.items():
         button = figure.get_by_role("button", name=name)
         button.press("Enter")
         assert button.get_attribute("aria-pressed") == "true"
