@@ -84,7 +84,13 @@ def test_one_step_of_sgd(seed: int) -> None:
 
 
 def constant_gradients(
-    make: Optimizer, steps: int, size: float = 0.5, rows: int = 32, n: int = 64, seed: int = 0, first: float | None = None
+    make: Optimizer,
+    steps: int,
+    size: float = 0.5,
+    rows: int = 32,
+    n: int = 64,
+    seed: int = 0,
+    first: float | None = None,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Lengths before, lengths after, angles of each step under random tangent gradients of one size."""
     torch.manual_seed(seed)
