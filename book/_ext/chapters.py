@@ -43,27 +43,28 @@ def read_chapter(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = json.dumps(fold_cells(json.loads(source[0])))
 
 
-def links(docname: str, root: str, repository: str) -> str:
+def has_solutions(notebook: dict[str, Any]) -> bool:
+    """Return whether there is anything to strip from a student's copy."""
+    return any("solution" in cell["metadata"].get("tags", []) for cell in notebook["cells"])
+
+
+def links(docname: str, root: str, repository: str, *, exercises: bool = True) -> str:
     """Return the line of links below a chapter's title.
 
     Args:
         docname: such as `book/deriving`.
         root: the way from the page to the site's root, such as `../`.
         repository: the book's home, or empty.
+        exercises: whether the page has any, and so a copy without their solutions.
     """
     name = Path(docname).name
-    entries = [
-        (
-            f"{root}student/{name}.ipynb",
-            "Notebook to work in",
-            f' download="{name}.ipynb"',
-        ),
-        (
-            f"{root}_sources/{docname}.ipynb",
-            "with solutions",
-            f' download="{name}-solved.ipynb"',
-        ),
-    ]
+    whole = f"{root}_sources/{docname}.ipynb"
+    entries = [(whole, "This page as a notebook", f' download="{name}.ipynb"')]
+    if exercises:
+        entries = [
+            (f"{root}student/{name}.ipynb", "Notebook to work in", f' download="{name}.ipynb"'),
+            (whole, "with solutions", f' download="{name}-solved.ipynb"'),
+        ]
     if repository:
         entries.append((f"{repository}/blob/main/{docname}.ipynb", "Source", ""))
     if repository.startswith("https://github.com/"):
@@ -86,7 +87,9 @@ def add_links(
         return
     repository = os.environ.get("REPOSITORY_URL", "").rstrip("/").removesuffix(".git")
     root = "../" * page.count("/")
-    context["body"] = context["body"].replace("</h1>", f"</h1>\n{links(page, root, repository)}", 1)
+    notebook = json.loads(Path(app.env.doc2path(page)).read_text(encoding="utf8"))
+    line = links(page, root, repository, exercises=has_solutions(notebook))
+    context["body"] = context["body"].replace("</h1>", f"</h1>\n{line}", 1)
 
 
 def write_student_notebooks(app: Sphinx, error: Exception | None) -> None:
@@ -95,10 +98,11 @@ def write_student_notebooks(app: Sphinx, error: Exception | None) -> None:
         return
     for docname in sorted(app.env.found_docs):
         path = Path(app.env.doc2path(docname))
-        if path.suffix == ".ipynb":
+        notebook = json.loads(path.read_text(encoding="utf8")) if path.suffix == ".ipynb" else None
+        if notebook is not None and has_solutions(notebook):
             target = Path(app.outdir) / "student" / path.name
             target.parent.mkdir(exist_ok=True)
-            stripped = student.strip(json.loads(path.read_text(encoding="utf8")))
+            stripped = student.strip(notebook)
             target.write_text(
                 json.dumps(stripped, indent=1, ensure_ascii=False) + "\n",
                 encoding="utf8",

@@ -91,7 +91,7 @@ def test_nothing_sticks_out_or_overlaps(open_page: Opener, width: int) -> None:
         boxes = page.locator(svg).evaluate_all(
             "all => all.map((n) => n.getBBox()).map((b) => [b.x, b.y, b.x + b.width, b.y + b.height])"
         )
-        assert len(boxes) == (10 if "sphere" in svg else 7)
+        assert len(boxes) == (10 if "sphere" in svg else len(figures.LABELS))
         for (ax, ay, bx, by), (cx, cy, dx, dy) in combinations(boxes, 2):
             assert min(bx, dx) - max(ax, cx) <= 1 or min(by, dy) - max(ay, cy) <= 3
 
