@@ -45,7 +45,7 @@ def symbols(seed: int, gain: float | None = None) -> Symbols:
     layer = cwn.weight_standardization(row_layer(seed), gain=gain)
     w, w_hat, g, g_hat = backward(layer, seed)
     raw = trained_weight(layer)
-    torch.optim.SGD([raw], lr=LR, weight_decay=DECAY).step()  # type: ignore[list-item]
+    torch.optim.SGD([raw], lr=LR, weight_decay=DECAY).step()
     return {
         "n": N,
         "I": np.eye(N),
@@ -214,7 +214,7 @@ def wide_stack(gain: float, layers: int, n: int, seed: int, lengths: list[float]
         x = signals[-1].relu()
     (signals[-1] @ torch.randn(n).double()).sum().backward()
     deltas, matrices = [s.grad for s in signals], [trained_weight(layer).grad for layer in stack]
-    return signals, deltas, matrices, [trained_weight(layer).detach() for layer in stack]  # type: ignore[return-value]
+    return signals, deltas, matrices, [trained_weight(layer).detach() for layer in stack]
 
 
 @pytest.mark.parametrize("gain", [math.sqrt(2), 4.0])
