@@ -93,6 +93,6 @@ def local_part(weight: Tensor, *, transposed: bool = False, name: str = "weight"
             f"{name} is placed as {placements}, which cuts its rows; shard it by Shard({axis}) "
             "(shard_placement_fn of fully_shard), or exclude it"
         )
-    # Known by what it does, not by its class, whose module differs between torch versions.
+    # Known by what it does, not by its class, whose module differs between torch versions; so the type is unknown.
     local: Tensor = weight.to_local()  # type: ignore[attr-defined]
     return local

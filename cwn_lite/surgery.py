@@ -83,6 +83,7 @@ def replace_batchnorm(
     model = replaced.get(id(model), model)
     set_noise(model, noise_std, schedule)
     for module in selection.modules.values():
+        # A Module's attributes are typed as tensors or modules; the selection holds layers with a weight.
         project_(module.weight, c, centralize=centralize, spherize=spherize, **layout(module))  # type: ignore[arg-type]
     lines = [_line(name, module, selection, replaced) for name, module in original.items()]
     # A Module is typed to hold tensors and modules only; a plain attribute is fine.

@@ -89,7 +89,8 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     with torch.no_grad():
         for layer in _convolutions(model):
             trained_weight(layer).mul_(recipe.init_scale)
-    # On the device before the optimizer sees the parameters; channels-last is the faster layout on both.
+    # On the device before the optimizer sees the parameters; channels-last is the faster layout on both. (torch's
+    # overloads of `to` do not know that a module takes a memory format.)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(_groups(model, recipe), lr=recipe.lr, momentum=recipe.momentum)
     constraint = None

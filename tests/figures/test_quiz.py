@@ -34,7 +34,7 @@ def test_two_to_six_choices(count: int) -> None:
 
 def test_holds_is_a_bool_and_feedback_is_given() -> None:
     with pytest.raises(TypeError, match=r"holds of choice 'a' must be a bool, got int; wrap it in bool\(\)"):
-        Question("Which?", [Choice("a", 1, "x"), Choice("b", False, "y")])  # type: ignore[arg-type]
+        Question("Which?", [Choice("a", 1, "x"), Choice("b", False, "y")])
     with pytest.raises(ValueError, match="feedback of choice 'b' is empty"):
         Question("Which?", [Choice("a", True, "x"), Choice("b", False, " ")])
 

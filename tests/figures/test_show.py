@@ -82,9 +82,9 @@ def test_a_figure_without_words_is_refused(alt: str) -> None:
 
 def test_alt_must_be_given_and_be_a_string() -> None:
     with pytest.raises(TypeError, match="alt"):
-        figures.show(draw())  # type: ignore[call-arg]
+        figures.show(draw())
     with pytest.raises(TypeError, match="alt must be a string"):
-        figures.show(draw(), alt=None)  # type: ignore[arg-type]
+        figures.show(draw(), alt=None)
     plt.close("all")
 
 

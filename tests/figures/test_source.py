@@ -26,7 +26,7 @@ def test_the_docstring_can_be_kept() -> None:
 
 @pytest.mark.parametrize("obj", [cwn.ScaleBias, cwn.project_, cwn.Constraint, figures.Choice])
 def test_classes_and_decorated_functions_stay_valid_python(obj: object) -> None:
-    tree = ast.parse(source_of(obj))  # type: ignore[arg-type]
+    tree = ast.parse(source_of(obj))
     assert all(ast.get_docstring(n) is None for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef))
 
 

@@ -22,7 +22,7 @@ def make(method: str, **fields: object) -> tuple[Recipe, Built]:
     settings: dict[str, object] = {"net": "resnet", "depth": 8, "width": 8, "sigma": 0.3, "decay_scale_bias": True}
     if method == "ours":
         settings["decay_scale_bias"] = False
-    recipe = Recipe(name="r", method=method, **{**settings, **fields})  # type: ignore[arg-type]
+    recipe = Recipe(name="r", method=method, **{**settings, **fields})
     return recipe, build(recipe, seed=5)
 
 
@@ -88,7 +88,7 @@ def test_what_the_norms_put_out() -> None:
 
     for method in ("bn", "gn", "ours"):
         _, (model, _, _) = make(method, net="cnn", depth=9, width=32)
-        handle = model[1].register_forward_hook(keep(method))  # type: ignore[index]
+        handle = model[1].register_forward_hook(keep(method))
         model(x)
         handle.remove()
     per_channel = outputs["bn"].mean((0, 2, 3)), outputs["bn"].std((0, 2, 3))
@@ -108,7 +108,7 @@ def test_noise_follows_the_schedule() -> None:
 
 def test_methods_are_paired_by_seed() -> None:
     weights = {m: [weight(c).detach() for c in convs(make(m)[1].model)] for m in METHODS}
-    heads = {m: make(m)[1].model[-1].weight for m in METHODS}  # type: ignore[index]
+    heads = {m: make(m)[1].model[-1].weight for m in METHODS}
     for method in METHODS:
         assert torch.equal(heads[method], heads["bn"])
         for ours, bn in zip(weights[method], weights["bn"], strict=True):
@@ -141,7 +141,7 @@ def test_residual_gamma_is_the_last_scale_of_each_branch(method: str, gamma: flo
         if method == "cwn":
             assert (gain(block.branch[-1]) == gamma).all() and (gain(block.branch[0]) == 1).all()
             continue
-        assert (block.branch[-1].weight == gamma).all() and (block.branch[1].weight == 1).all()  # type: ignore[union-attr]
+        assert (block.branch[-1].weight == gamma).all() and (block.branch[1].weight == 1).all()
     if gamma == 0 and method != "plain":
         x = torch.randn(2, 8, 8, 8)
         assert torch.equal(blocks[0].eval()(x), x.relu())

@@ -82,7 +82,7 @@ def test_a_later_field_keeps_old_hashes(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_nonsense_is_refused_by_field(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{field}="):
-        Recipe(**{"name": "a", "method": "bn", field: value})  # type: ignore[arg-type]
+        Recipe(**{"name": "a", "method": "bn", field: value})
 
 
 def test_unknown_name_offers_close_ones() -> None:

@@ -51,7 +51,7 @@ def test_the_papers_number_stands_beside_the_papers_setting_only() -> None:
     ours = recipes.get("cnn-ours-e200")
     assert tables.paper_error(dataclasses.asdict(ours), PAPER) == 5.5
     for change in ({"width": 16}, {"epochs": 6}, {"augment": "none"}, {"data": "cifar100"}, {"method": "ws"}):
-        changed = dataclasses.replace(ours, **change)  # type: ignore[arg-type]
+        changed = dataclasses.replace(ours, **change)
         assert tables.paper_error(dataclasses.asdict(changed), PAPER) is None
     assert tables.paper_error(dataclasses.asdict(ours), {}) is None
 

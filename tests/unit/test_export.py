@@ -86,9 +86,9 @@ def test_torch_export(which: str, model: nn.Module, folded: nn.Module, tmp_path:
 @pytest.mark.slow
 def test_onnx(model: nn.Module, folded: nn.Module, tmp_path: Path) -> None:
     """The file holds convolutions and the classifier, no normalization, and runs in another engine."""
-    onnx = pytest.importorskip("onnx")
-    runtime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
+    onnx = pytest.importorskip("onnx", reason="the extra for exporting is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="nothing here runs an exported model")
+    pytest.importorskip("onnxscript", reason="torch exports through onnxscript")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(folded, (torch.randn(2, 3, 12, 12),), dynamo=True, verbose=False)

@@ -90,7 +90,9 @@ def test_frozen_and_parametrized_weights_are_left_alone() -> None:
 
 
 def net_with_names() -> nn.ModuleDict:
-    block = lambda: nn.Sequential(nn.Conv2d(3, 3, 3), nn.ReLU(), nn.Conv2d(3, 3, 3))  # noqa: E731
+    def block() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 3, 3), nn.ReLU(), nn.Conv2d(3, 3, 3))
+
     return nn.ModuleDict({"stem": nn.Conv2d(3, 3, 3), "stages": nn.Sequential(block(), block()), "fc": nn.Linear(3, 2)})
 
 
