@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from . import archive, folder
 from .errors import LabError
+from .recipe import Recipe
+from .seeding import generator
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -132,6 +135,38 @@ def build(train: Split, test: Split, name: Callable[[str], str]) -> Dataset:
         torch.from_numpy(test[1]),
         mean=torch.from_numpy(mean).float(),
         std=torch.from_numpy(std).float(),
+    )
+
+
+def select(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """Return the images that a recipe trains and tests on: all, or its part of a fixed random order.
+
+    The order is the same for every seed and method. Name, hash and pixel statistics stay those of the whole.
+
+    Args:
+        dataset: the whole data set.
+        recipe: its ``train_images`` come from the front of the order, its ``validation`` images from the end.
+
+    Raises:
+        LabError: the training set has fewer images than the recipe wants.
+    """
+    if recipe.train_images is None and not recipe.validation:
+        return dataset
+    n = len(dataset.train_labels)
+    kept = n - recipe.validation if recipe.train_images is None else recipe.train_images
+    if kept < 1 or kept + recipe.validation > n:
+        wanted = f"{kept} to train and {recipe.validation} to validate"
+        raise LabError(f"{recipe.name}: {dataset.name} has {n} training images, the recipe wants {wanted}")
+    order = torch.randperm(n, generator=generator(0, "subset"))
+    train = order[:kept]
+    chosen = dataclasses.replace(
+        dataset, train_images=dataset.train_images[train], train_labels=dataset.train_labels[train]
+    )
+    if not recipe.validation:
+        return chosen
+    held_out = order[n - recipe.validation :]
+    return dataclasses.replace(
+        chosen, test_images=dataset.train_images[held_out], test_labels=dataset.train_labels[held_out]
     )
 
 

@@ -10,12 +10,10 @@ from pathlib import Path
 from . import recipes, results
 from .data import Dataset
 from .lock import BusyError
+from .priority import order
 from .recipe import Recipe
 from .results import Result
 from .run import FinishedError, Options, cell_folder, run
-
-# Longer schedules take a CPU days.
-CPU_EPOCHS = 50
 
 
 @dataclass(frozen=True)
@@ -29,28 +27,20 @@ class Cell:
 def missing(options: Options, seeds: int, only: str | None = None) -> list[Cell]:
     """Return the cells without a result, in order of priority.
 
-    What was begun comes first. Then family after family as they stand in ``recipes``, and within a family seed
+    What was begun comes first. Then group after group as in :mod:`cwn_lite.lab.priority`, and within a group seed
     after seed over all methods: a table cut short has a number for each method rather than three for one.
 
     Args:
-        options: where results and checkpoints are; on a CPU, long recipes are left out unless named.
+        options: where results and checkpoints are; each kind of device has recipes of its own.
         seeds: seeds 0 to ``seeds - 1`` are wanted.
-        only: family, pattern or name of the recipes.
+        only: family, pattern or name of the recipes; these are wanted on any device.
 
     Raises:
         LabError: ``only`` matches nothing.
     """
     chosen = recipes.select(only) if only else list(recipes.RECIPES.values())
-    if only is None and options.device.type == "cpu":
-        chosen = [recipe for recipe in chosen if recipe.epochs <= CPU_EPOCHS]
-    families = list(dict.fromkeys(recipe.name.partition("-")[0] for recipe in chosen))
-    cells = [
-        Cell(recipe, seed)
-        for family in families
-        for seed in range(seeds)
-        for recipe in chosen
-        if recipe.name.partition("-")[0] == family
-    ]
+    groups = order(chosen, options.device.type, named=only is not None)
+    cells = [Cell(recipe, seed) for group in groups for seed in range(seeds) for recipe in group]
     wanted = [c for c in cells if not results.path_of(options.out, c.recipe.directory, c.seed).exists()]
     return sorted(wanted, key=lambda cell: not _begun(options.runs, cell))
 

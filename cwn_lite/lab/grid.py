@@ -24,6 +24,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "cwn": {"method": "cwn"},
     "plain": {"method": "plain"},
     "bn": {"method": "bn"},
+    "gn": {"method": "gn"},
+    "ws+bn": {"method": "ws+bn"},
 }
 """Label -> fields. ``ws-scaled`` is Weight Standardization with rows of squared norm 2, those of ours."""
 
@@ -58,7 +60,8 @@ def grid() -> Iterator[Recipe]:
     ):
         yield _cell("grid16", label, lr, decay, scale, f"e{epochs}", epochs=epochs, **cnn)
     resnet: dict[str, Any] = {"net": "resnet", "depth": 20, "width": 16, "epochs": 1}
-    for label in ("ours", "ws-scaled", "cwn"):  # ours and CWN start with residual branches of scale 0
+    # Methods with a scale start with residual branches of scale 0.
+    for label in ("ours", "ws-scaled", "cwn", "bn", "ws+gn", "gn", "ws+bn", "wn", "plain", "ws"):
         yield _cell("grid20", label, 0.1, 5e-4, 1.0, "e1", **resnet)
 
 

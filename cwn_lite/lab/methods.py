@@ -13,7 +13,7 @@ import cwn_lite as cwn
 
 from .data import SHAPES
 from .measure import trained_weight
-from .models import CNN, Block, Norm, ResNet, initialize
+from .models import CNN, Block, Norm, ResNet, WideBlock, WideResNet, initialize
 from .recipe import Recipe
 from .reparameterize import RowGain, centered_weight_norm, weight_norm
 from .seeding import generator
@@ -56,8 +56,8 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     cwn       nothing (conv bias)     standardized, times g  SGD
     ========= ======================= ====================== ===========================
 
-    The classifier is never constrained nor standardized. All methods draw the same initial weights from a
-    seed; ours projects them.
+    The classifier is never standardized, and constrained only where the recipe says so. All methods draw the same
+    initial weights from a seed; ours projects them.
 
     Args:
         recipe: what to build.
@@ -93,10 +93,24 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     # overloads of `to` do not know that a module takes a memory format.)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(_groups(model, recipe), lr=recipe.lr, momentum=recipe.momentum)
-    constraint = None
-    if recipe.method == "ours":
-        constraint = cwn.constrain(optimizer, model, c=recipe.c, centralize=recipe.centralize, spherize=recipe.spherize)
-    return Built(model, optimizer, constraint)
+    return Built(model, optimizer, _constrain(model, optimizer, recipe))
+
+
+def _constrain(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> cwn.Constraint | None:
+    if recipe.method != "ours":
+        return None
+    if recipe.classifier != "free":
+        classifier = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+        project = partial(cwn.project_, classifier.weight, recipe.c, spherize=recipe.classifier == "constrained")
+        project()
+
+        def after_step(*_: object) -> None:
+            project()
+
+        optimizer.register_step_post_hook(after_step)
+    if not (recipe.centralize or recipe.spherize):
+        return None
+    return cwn.constrain(optimizer, model, c=recipe.c, centralize=recipe.centralize, spherize=recipe.spherize)
 
 
 def group_norm(groups: int, channels: int) -> nn.GroupNorm:
@@ -114,16 +128,18 @@ def _convolutions(model: nn.Module) -> list[nn.Conv2d]:
 
 
 def _set_residual_gamma(model: nn.Module, gamma: float) -> None:
-    """Set the scale at the end of each residual branch, where the method has one: a layer's, or the row gain's."""
+    """Set the scale that ends each residual branch, where the method has one: a layer's, or the row gain's."""
     for block in model.modules():
-        if isinstance(block, Block):
-            last = block.branch[-1]
-            scales = [module.g for module in last.modules() if isinstance(module, RowGain)]
-            if not isinstance(last, nn.Conv2d):
-                assert isinstance(last.weight, nn.Parameter)
-                scales = [last.weight]
-            for scale in scales:
-                nn.init.constant_(scale, gamma)
+        if not isinstance(block, Block | WideBlock):
+            continue
+        scales = [module.g for module in block.branch[-1].modules() if isinstance(module, RowGain)]
+        # A WideBlock's branch ends with a convolution; the scale before the ReLU before it does the same.
+        norm = block.branch[1 if isinstance(block, WideBlock) else -1]
+        if not isinstance(norm, nn.Conv2d | nn.ReLU):
+            assert isinstance(norm.weight, nn.Parameter)
+            scales = [norm.weight]
+        for scale in scales:
+            nn.init.constant_(scale, gamma)
 
 
 def _network(recipe: Recipe) -> nn.Module:
@@ -135,8 +151,11 @@ def _network(recipe: Recipe) -> nn.Module:
     else:
         norm = None
     shape = SHAPES[recipe.data]
-    network = ResNet if recipe.net == "resnet" else CNN
-    return network(recipe.depth, recipe.width, in_channels=shape.channels, classes=shape.classes, norm=norm)
+    networks: dict[str, Callable[..., nn.Module]] = {"cnn": CNN, "resnet": ResNet, "wrn": WideResNet}
+    network = partial(networks[recipe.net], in_channels=shape.channels, classes=shape.classes, norm=norm)
+    if recipe.residual == "nf":
+        network = partial(network, alpha=recipe.residual_alpha)
+    return network(recipe.depth, recipe.width)
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:

@@ -12,9 +12,12 @@ METHODS = ("ours", "bn", "gn", "ws", "ws+bn", "ws+gn", "plain", "wn", "cwn")
 CHOICES: dict[str, tuple[str, ...]] = {
     "data": ("cifar10", "cifar100", "digits"),
     "augment": ("crop4-flip", "none"),
-    "net": ("cnn", "resnet"),
+    "policy": ("none", "autoaugment", "fastaa"),
+    "net": ("cnn", "resnet", "wrn"),
     "method": METHODS,
     "schedule": ("constant", "linear"),
+    "residual": ("sum", "nf"),
+    "classifier": ("free", "centred", "constrained"),
 }
 
 
@@ -30,9 +33,9 @@ class Recipe:
         name: what people call it; not part of the hash.
         data: ``cifar10``, ``cifar100`` or ``digits``.
         augment: ``crop4-flip`` (4 pixels of zeros around, random crop, mirror; one draw per image) or ``none``.
-        net: ``cnn`` (the paper's) or ``resnet`` (He et al.'s for CIFAR).
-        depth: convolutions of ``cnn``, a multiple of 3; ``6 n + 2`` layers of ``resnet``.
-        width: channels of the first stage (64 is the paper's CNN, 16 the CIFAR ResNet's).
+        net: ``cnn`` (the paper's), ``resnet`` (He et al.'s for CIFAR) or ``wrn`` (WideResNet).
+        depth: convolutions of ``cnn``, a multiple of 3; ``6 n + 2`` layers of ``resnet``, ``6 n + 4`` of ``wrn``.
+        width: channels of the first stage (64 is the paper's CNN, 16 the CIFAR ResNet's, 160 WideResNet-28-10's).
         method: one of ``METHODS``.
         c: squared norm of a constrained row (ours).
         centralize: rows have zero mean (ours).
@@ -41,7 +44,8 @@ class Recipe:
         schedule: how sigma depends on depth, ``constant`` or ``linear`` (ours, Eq. 8).
         noise_per_sample: a noise draw per sample rather than per step (ours; the paper does not say).
         residual_gamma: initial scale at the end of each residual branch; the paper does not say. At 1 the
-            signal of ours grows with every block, so 0 is used, for all methods that have a scale.
+            signal of ours grows with every block, so 0 is used, for all methods that have a scale. In ``wrn`` the
+            scale comes before the ReLU of the branch's last convolution, where 0 would stay 0 for ever.
         groups: groups of GroupNorm, lowered to the largest divisor of the channels where they are fewer.
         ws_gain: row norm of Weight Standardization; ``None`` is the root of the fan-in (Eq. 15).
         lr: first learning rate; a cosine takes it to 0, step by step.
@@ -52,6 +56,15 @@ class Recipe:
         epochs: passes over the training set.
         init_scale: factor on the first value of the tensor that is trained behind each convolution's weight. Where
             the weight is that tensor normalized, the network computes the same function whatever the factor.
+        policy: ``autoaugment`` or ``fastaa``, one sub-policy per image before crop and mirror; ``none``.
+        cutout: side of the square that is blanked in each image after the crop, in pixels; 0 for none. The paper
+            names Cutout and not its size.
+        train_images: train on the first so many of a fixed random order of the training set; ``None`` is all.
+        validation: so many training images, the last of that order, are held out and take the test set's place.
+        residual: how a block adds its branch: ``sum``, or ``nf``, NF-ResNet's ``x + α f(x / β)``.
+        residual_alpha: ``α`` of ``nf``.
+        classifier: ``free``; ``centred`` rows of zero mean; or ``constrained`` as all other weights (ours).
+        warmup_epochs: the learning rate rises to the cosine in equal steps for so many epochs.
 
     Raises:
         ValueError: a value outside its range; the text names the field.
@@ -84,18 +97,39 @@ class Recipe:
     batch: int = 128
     epochs: int = 200
     init_scale: float = field(default=1.0, metadata={"later": True})
+    policy: str = field(default="none", metadata={"later": True})
+    cutout: int = field(default=0, metadata={"later": True})
+    train_images: int | None = field(default=None, metadata={"later": True})
+    validation: int = field(default=0, metadata={"later": True})
+    residual: str = field(default="sum", metadata={"later": True})
+    residual_alpha: float = field(default=0.2, metadata={"later": True})
+    classifier: str = field(default="free", metadata={"later": True})
+    warmup_epochs: int = field(default=0, metadata={"later": True})
 
     def __post_init__(self) -> None:
         for key, allowed in CHOICES.items():
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key}={getattr(self, key)!r}: choose one of {', '.join(allowed)}")
-        for key in ("width", "groups", "batch", "epochs", "lr", "c", "init_scale"):
-            if not getattr(self, key) > 0:
+        for key in ("width", "groups", "batch", "epochs", "lr", "c", "init_scale", "residual_alpha", "train_images"):
+            if getattr(self, key) is not None and not getattr(self, key) > 0:
                 raise ValueError(f"{key}={getattr(self, key)!r} must be positive")
+        for key in ("sigma", "weight_decay", "momentum", "cutout", "validation", "warmup_epochs"):
+            if not getattr(self, key) >= 0:
+                raise ValueError(f"{key}={getattr(self, key)!r} must not be negative")
         if self.net == "cnn" and (self.depth < 3 or self.depth % 3):
             raise ValueError(f"depth={self.depth}: the CNN has three equal stages; choose a multiple of 3")
         if self.net == "resnet" and (self.depth < 8 or self.depth % 6 != 2):
             raise ValueError(f"depth={self.depth}: a CIFAR ResNet has 6 n + 2 layers, for instance 20 or 110")
+        if self.net == "wrn" and (self.depth < 10 or self.depth % 6 != 4):
+            raise ValueError(f"depth={self.depth}: a WideResNet has 6 n + 4 layers, for instance 28")
+        if self.net == "wrn" and self.residual_gamma == 0:
+            raise ValueError("residual_gamma=0: behind it comes a ReLU, which would pass no gradient; choose 1 or less")
+        if self.net == "cnn" and self.residual != "sum":
+            raise ValueError(f"residual={self.residual!r}: the CNN has no residual branches")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs={self.warmup_epochs} leaves nothing of {self.epochs} epochs")
+        if self.classifier != "free" and self.method != "ours":
+            raise ValueError(f"classifier={self.classifier!r} is a constraint, and method={self.method!r} has none")
 
     @property
     def sha(self) -> str:

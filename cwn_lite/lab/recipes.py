@@ -5,41 +5,33 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Any
 
+from . import ablations, paper_recipes, small_recipes
 from .errors import LabError
 from .grid import grid
-from .recipe import METHODS, Recipe
-
-# Section 4.1.1: the learning rate and weight decay of ours, and no decay of scale and bias.
-_OURS_CNN: dict[str, Any] = {"lr": 0.1, "weight_decay": 1e-3, "decay_scale_bias": False}
-_OURS_RESNET: dict[str, Any] = {"lr": 0.2, "weight_decay": 1e-3, "decay_scale_bias": False}
-# The paper prints no values for its baselines. These are the usual ones for CIFAR; torch's SGD decays all it holds.
-_BASELINE: dict[str, Any] = {"lr": 0.1, "weight_decay": 5e-4, "decay_scale_bias": True}
-
-
-def _family(prefix: str, suffix: str, ours: dict[str, Any], **common: Any) -> Iterator[Recipe]:
-    """Yield one recipe per method."""
-    for method in METHODS:
-        settings = ours if method == "ours" else _BASELINE
-        yield Recipe(name=f"{prefix}-{method}{suffix}", method=method, **{**common, **settings})
+from .recipe import Recipe
 
 
 def _all() -> Iterator[Recipe]:
-    noise = {"sigma": 0.2, "schedule": "constant"}
-    # Table 1, CIFAR-10, standard augmentation, CNN. The paper does not print the sigma of this row.
-    yield from _family("cnn", "-e200", {**_OURS_CNN, **noise}, net="cnn", width=64, epochs=200)
-    small: dict[str, Any] = {"net": "cnn", "width": 16, "epochs": 4}
-    yield from _family("cnn16", "-e4", {**_OURS_CNN, **noise}, **small)
-    yield Recipe(name="cnn16-ours-nonoise-e4", method="ours", **_OURS_CNN, **small)
-    linear = {"sigma": 0.2, "schedule": "linear"}
-    yield from _family("resnet20", "-e6", {**_OURS_RESNET, **linear}, net="resnet", depth=20, width=16, epochs=6)
-    embedded: dict[str, Any] = {"data": "digits", "augment": "none", "depth": 6, "width": 16, "batch": 64, "epochs": 8}
-    yield from _family("digits", "", {**_OURS_CNN, "sigma": 0.1}, **embedded)
+    yield from paper_recipes.table_1()
+    yield from paper_recipes.table_2()
+    yield from paper_recipes.tuning()
+    yield from small_recipes.all_methods()
+    yield from ablations.constraints_and_noise()
+    yield from ablations.residuals()
+    yield from ablations.batches()
     yield from grid()
 
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _all()}
+def _first_of_each() -> dict[str, Recipe]:
+    """Return the recipes by name; what a family shares with an earlier one keeps the earlier name, and runs once."""
+    by_hash: dict[str, Recipe] = {}
+    for recipe in _all():
+        by_hash.setdefault(recipe.sha, recipe)
+    return {recipe.name: recipe for recipe in by_hash.values()}
+
+
+RECIPES: dict[str, Recipe] = _first_of_each()
 
 
 def get(name: str) -> Recipe:

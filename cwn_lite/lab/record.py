@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from . import provenance
-from .data import Dataset
+from .data import Dataset, select
 from .measure import parameter_count, weights_sha256
 from .results import SCHEMA, Result
 from .train import Trainer
@@ -69,7 +69,7 @@ def make(trainer: Trainer, data: Dataset, session: Session, failure: str | None 
         **session.source,
         env=session.env,
         sessions=sessions,
-        data=dict(data.record),
+        data=dict(select(data, trainer.recipe).record),
         started=sessions[0]["started"],
         wall_s=round(sum(record["wall_s"] for record in sessions), 1),
         epoch_s=trainer.epoch_s,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .augment import EpochPlan
-from .data import Dataset
+from .data import Dataset, select
 from .measure import grad_norm, row_norms
 from .methods import build
 from .recipe import Recipe
@@ -45,6 +45,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, seed: int, data: Dataset, device: torch.device | str = "cpu") -> None:
         self.recipe, self.seed, self.device = recipe, seed, torch.device(device)
+        data = select(data, recipe)
         self.model, self.optimizer, self.constraint = build(recipe, seed, self.device)
         self._tensors = tuple(
             part.to(self.device) for part in (data.train_images, data.train_labels, data.test_images, data.test_labels)
@@ -74,11 +75,14 @@ class Trainer:
         return self.epoch * self.steps_per_epoch + self.batch
 
     def lr(self) -> float:
-        """Return the learning rate of the next step: a cosine from ``recipe.lr`` to 0."""
+        """Return the learning rate of the next step: a cosine from ``recipe.lr`` to 0, after the warm-up if any."""
         return self._lr_at(self.global_step)
 
     def _lr_at(self, step: int) -> float:
-        progress = step / (self.recipe.epochs * self.steps_per_epoch)
+        warmup, total = (n * self.steps_per_epoch for n in (self.recipe.warmup_epochs, self.recipe.epochs))
+        if step < warmup:
+            return self.recipe.lr * (step + 1) / warmup
+        progress = (step - warmup) / (total - warmup)
         return self.recipe.lr * (1 + math.cos(math.pi * progress)) / 2
 
     def step(self) -> None:

@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 
-from cwn_lite.lab import data, recipes, results
+from cwn_lite.lab import data, priority, recipes, results
 from cwn_lite.lab import fill as fill_module
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.fill import fill, missing
@@ -24,10 +24,24 @@ def test_each_method_once_before_any_twice(options: Options) -> None:
     assert names(options, 2, "digits") == [(name, seed) for seed in (0, 1) for name in methods]
 
 
-def test_a_gpu_begins_with_the_papers_table(options: Options) -> None:
+def test_a_gpu_begins_with_what_a_reader_needs_first(options: Options) -> None:
     gpu = dataclasses.replace(options, device=torch.device("cuda"))
-    assert names(gpu, 3)[0] == ("cnn-ours-e200", 0)
-    assert all(not name.endswith("-e200") for name, _ in names(options, 3))
+    order = names(gpu, 3)
+    five = ("ours", "bn", "gn", "ws+bn", "ws+gn")
+    for start, end in ((0, "e30"), (15, "e200")):
+        assert order[start : start + 15] == [(f"cnn-{m}-{end}", seed) for seed in range(3) for m in five]
+    first = [
+        next(k for k, (name, _) in enumerate(order) if name.startswith(family))
+        for family in ("cnn-plain", "ablate-cnn", "resnet110", "batch-cnn", "wrn28x10", "ablate-wrn28x10")
+    ]
+    assert first == sorted(first)
+
+
+def test_each_device_has_recipes_of_its_own(options: Options) -> None:
+    gpu = dataclasses.replace(options, device=torch.device("cuda"))
+    on_cpu, on_gpu = names(options, 1), names(gpu, 1)
+    assert not set(on_cpu) & set(on_gpu)
+    assert len(on_cpu) + len(on_gpu) == len(recipes.RECIPES), "a recipe that no fill ever takes"
     assert names(options, 1, "cnn-bn-e200") == [("cnn-bn-e200", 0)]
 
 
@@ -42,6 +56,7 @@ def test_what_was_begun_comes_first(options: Options) -> None:
 def two(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
     pair = [tiny, dataclasses.replace(tiny, name="tiny-bn", method="bn")]
     monkeypatch.setattr(fill_module.recipes, "RECIPES", {recipe.name: recipe for recipe in pair})
+    monkeypatch.setattr(priority, "CPU", (("tiny*",),))
     return pair
 
 

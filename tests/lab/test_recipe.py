@@ -1,17 +1,19 @@
 """Recipes: the hash names what matters, names are found, nonsense is refused."""
 
 import dataclasses
+import itertools
 
 import pytest
 
 from cwn_lite.lab import recipe as recipe_module
 from cwn_lite.lab import recipes
 from cwn_lite.lab.errors import LabError
+from cwn_lite.lab.paper_recipes import FIVE
 from cwn_lite.lab.recipe import METHODS, Recipe, recipe_sha
 
 # A changed hash orphans every result of that recipe: change a recipe by adding another one.
 PINNED = {
-    "cnn-ours-e200": "25966839",
+    "cnn-bn-e200": "4112156c",
     "cnn16-bn-e4": "9b6ff47d",
     "resnet20-ws+gn-e6": "ee6e180e",
     "digits-plain": "9fd5c1bf",
@@ -32,6 +34,27 @@ def test_every_family_has_every_method() -> None:
     assert len(set(hashes)) == len(hashes)
 
 
+def test_the_tables_of_the_paper_are_complete() -> None:
+    def found(**fields: object) -> list[Recipe]:
+        return [r for r in recipes.RECIPES.values() if all(getattr(r, key) == v for key, v in fields.items())]
+
+    nets = ({"net": "cnn", "width": 64}, {"net": "resnet", "depth": 110}, {"net": "wrn", "depth": 28, "width": 160})
+    table_1 = {"epochs": 200, "batch": 128}
+    for net, images, policy, method in itertools.product(nets, ("cifar10", "cifar100"), ("none", "fastaa"), FIVE):
+        assert found(**net, **table_1, data=images, policy=policy, method=method), (net, images, policy, method)
+    wrn = {**nets[2], "epochs": 200}
+    for images, method, batch in itertools.product(("cifar10", "cifar100"), ("ours", "bn"), (4, 16, 128)):
+        (cell,) = found(**wrn, data=images, method=method, batch=batch, policy="fastaa")
+        assert cell.lr == pytest.approx((0.2 if method == "ours" else 0.1) * batch / 128)
+    wrn |= {"method": "ours", "batch": 128, "policy": "none"}
+    for images, centre, sphere, sigma in itertools.product(("cifar10", "cifar100"), *[(True, False)] * 2, (0.0, 1.0)):
+        assert found(**wrn, data=images, centralize=centre, spherize=sphere, sigma=sigma)
+    for images in ("cifar10", "cifar100"):
+        levels = {(r.schedule, r.sigma) for r in found(**wrn, data=images, centralize=True, spherize=True)}
+        constant, linear = (0.0, 0.1, 0.2, 0.3, 0.4), (0.2, 0.4, 0.6, 0.8, 1.0)
+        assert levels >= {("constant", sigma) for sigma in constant} | {("linear", sigma) for sigma in linear}
+
+
 def test_the_papers_settings() -> None:
     ours = recipes.get("cnn-ours-e200")
     assert (ours.lr, ours.weight_decay, ours.momentum, ours.batch, ours.epochs) == (0.1, 1e-3, 0.9, 128, 200)
@@ -42,14 +65,19 @@ def test_the_papers_settings() -> None:
 def test_hash_ignores_the_name_and_nothing_else() -> None:
     base = Recipe(name="a", method="bn")
     assert dataclasses.replace(base, name="b").sha == base.sha
-    other = {"data": "cifar100", "augment": "none", "net": "resnet", "schedule": "linear", "method": "gn", "depth": 20}
+    other = {
+        "data": "cifar100", "augment": "none", "net": "resnet", "schedule": "linear", "method": "gn", "depth": 20,
+        "policy": "autoaugment", "residual": "nf", "classifier": "centred",
+    }  # fmt: skip
     for field in dataclasses.fields(Recipe):
         if field.name in ("name", "net"):
             continue
         value = getattr(base, field.name)
         if field.name in other:
-            changed = {field.name: other[field.name], "net": "resnet", "depth": 20}
+            changed = {field.name: other[field.name]}
             reference = dataclasses.replace(base, net="resnet", depth=26)
+            if field.name == "classifier":
+                reference = dataclasses.replace(reference, method="ours")
         else:
             changed = {field.name: not value if isinstance(value, bool) else (value or 0) + 1}
             reference = base
@@ -60,12 +88,12 @@ def test_a_later_field_keeps_old_hashes(monkeypatch: pytest.MonkeyPatch) -> None
     before = Recipe(name="a", method="bn").sha
     later = dataclasses.make_dataclass(
         "Later",
-        [("cutout", int, dataclasses.field(default=0, metadata={"later": True}))],
+        [("colour", int, dataclasses.field(default=0, metadata={"later": True}))],
         bases=(Recipe,), frozen=True, kw_only=True,
     )  # fmt: skip
     monkeypatch.setattr(recipe_module, "Recipe", later)
     assert recipe_sha(dataclasses.asdict(later(name="a", method="bn"))) == before
-    assert recipe_sha(dataclasses.asdict(later(name="a", method="bn", cutout=16))) != before
+    assert recipe_sha(dataclasses.asdict(later(name="a", method="bn", colour=16))) != before
 
 
 @pytest.mark.parametrize(
@@ -78,6 +106,14 @@ def test_a_later_field_keeps_old_hashes(monkeypatch: pytest.MonkeyPatch) -> None
         ("lr", -0.1),
         ("depth", 10),
         ("epochs", 0),
+        ("sigma", -0.1),
+        ("cutout", -1),
+        ("train_images", 0),
+        ("validation", -1),
+        ("warmup_epochs", 200),
+        ("policy", "randaugment"),
+        ("residual", "nf"),
+        ("classifier", "centred"),
     ],
 )
 def test_nonsense_is_refused_by_field(field: str, value: object) -> None:
