@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -15,17 +17,22 @@ from . import data, listing, recipes, results
 from .data import Dataset
 from .errors import LabError
 from .fill import fill, missing
+from .lock import BusyError
+from .profiling import profile
 from .run import FinishedError, Options, default_runs, pick_device, run
 from .tables import table
+from .world import joined
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the exit status: 0, or 2 with one line on stderr for a mistake."""
-    arguments = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    arguments = _parser().parse_args(given, argparse.Namespace(given=given))
     try:
         return int(arguments.verb(arguments))
     except LabError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # torchrun: one process speaks for all
+            print(f"error: {error}", file=sys.stderr)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
@@ -54,13 +61,20 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.seed < 0:
         raise LabError(f"--seed {arguments.seed}: at least 0")
     options = _options(arguments)
-    path = results.path_of(options.out, recipe.directory, arguments.seed)
-    if path.exists():
-        return _tell_finished(path)
-    try:
-        result = run(recipe, arguments.seed, data.load(recipe.data, arguments.data), options)
-    except FinishedError:  # by another process, while this one loaded the data
-        return _tell_finished(path)
+    if arguments.profile:
+        print(profile(recipe, data.load(recipe.data, arguments.data), options))
+        return 0
+    with joined(options.device) as (world, device):
+        options = replace(options, world=world, device=device)
+        path = results.path_of(options.out, recipe.directory, arguments.seed)
+        if path.exists():
+            return _tell_finished(path)
+        try:
+            result = run(recipe, arguments.seed, data.load(recipe.data, arguments.data), options)
+        except FinishedError:  # by another process, while this one loaded the data
+            return _tell_finished(path)
+        if not world.leads:
+            return 0
     if result is None:
         print(f"{recipe.name} seed {arguments.seed} stopped; the same command goes on from its checkpoint")
         return 130
@@ -79,32 +93,58 @@ def _tell_finished(path: Path) -> int:
 
 
 def _fill(arguments: argparse.Namespace) -> int:
-    if not arguments.minutes > 0 or arguments.seeds < 1:
-        raise LabError(f"--minutes {arguments.minutes} --seeds {arguments.seeds}: both must be positive")
+    if not arguments.minutes > 0 or arguments.seeds < 1 or arguments.jobs < 1:
+        given = f"--minutes {arguments.minutes} --seeds {arguments.seeds} --jobs {arguments.jobs}"
+        raise LabError(f"{given}: all must be positive")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise LabError("fill under torchrun: fill several GPUs with one fill each, or share one run with `run`")
+    if arguments.jobs > 1:
+        return _fill_together(arguments.given, arguments.jobs)
     options = replace(_options(arguments), deadline=time.monotonic() + 60 * arguments.minutes)
     cells = missing(options, arguments.seeds, arguments.only)
     if arguments.data is None and any(cell.recipe.data != "digits" for cell in cells):
         print("without --data only the recipes on embedded digits can run", file=sys.stderr)
         cells = [cell for cell in cells if cell.recipe.data == "digits"]
+    if arguments.policies is None and any(cell.recipe.policy == "fastaa" for cell in cells):
+        print("without --policies the recipes on Fast AutoAugment cannot run", file=sys.stderr)
+        cells = [cell for cell in cells if cell.recipe.policy != "fastaa"]
     counts: Counter[str] = Counter()
+    unloadable = 0
 
     def load(kind: str) -> Dataset:
         return data.load(kind, arguments.data)
 
     for cell, outcome in fill(cells, load, options):
-        if isinstance(outcome, LabError):
+        if isinstance(outcome, BusyError):
             counts["busy"] += 1
-            print(f"{cell.recipe.name} seed {cell.seed}: {outcome}")
+            print(f"{cell.recipe.name} seed {cell.seed}: {outcome}", flush=True)
+        elif isinstance(outcome, LabError):
+            unloadable += 1
+            print(f"error: {outcome}; going on without {cell.recipe.data}", file=sys.stderr)
         elif outcome is None:
             counts["begun"] += 1
-            print(f"{cell.recipe.name} seed {cell.seed} stopped; the next fill goes on from its checkpoint")
+            print(f"{cell.recipe.name} seed {cell.seed} stopped; the next fill goes on from its checkpoint", flush=True)
         else:
             counts[outcome.status] += 1
-            print(listing.outcome(outcome))
+            print(listing.outcome(outcome), flush=True)  # whole lines, where several fills share a log
     left = len(missing(options, arguments.seeds, arguments.only))
     print(", ".join([*(f"{number} {what}" for what, number in counts.items()), f"{left} cells left"]))
+    if unloadable and not counts:
+        return 2
     stopped_early = counts["begun"] and time.monotonic() < options.deadline
     return 130 if stopped_early else 0
+
+
+def _fill_together(given: list[str], jobs: int) -> int:
+    """Start the same fill several times, for runs that leave most of a device idle; locks keep them apart."""
+    command = [sys.executable, "-m", "cwn_lite.lab", *given, "--jobs", "1", "--quiet"]
+    children = [subprocess.Popen(command) for _ in range(jobs)]
+    try:
+        return max(child.wait() for child in children)
+    except KeyboardInterrupt:  # the terminal sent it to the children, too: they stop with checkpoints
+        for child in children:
+            child.wait()
+        raise
 
 
 def _options(arguments: argparse.Namespace) -> Options:
@@ -114,12 +154,19 @@ def _options(arguments: argparse.Namespace) -> Options:
         torch.set_num_threads(arguments.threads)
     if not arguments.checkpoint_minutes >= 0:
         raise LabError(f"--checkpoint-minutes {arguments.checkpoint_minutes}: at least 0")
+    device = pick_device(arguments.device)
+    if arguments.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+        torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = device.type == "cuda" and not arguments.deterministic
     return Options(
         out=arguments.out,
         runs=arguments.runs,
-        device=pick_device(arguments.device),
+        device=device,
+        policies=arguments.policies,
         quiet=arguments.quiet,
         checkpoint_s=60 * arguments.checkpoint_minutes,
+        compile=arguments.compile == "on" or (arguments.compile == "auto" and device.type == "cuda"),
     )
 
 
@@ -133,11 +180,13 @@ def _parser() -> argparse.ArgumentParser:
     one = verbs.add_parser("run", help="train one recipe with one seed, or go on where it stopped")
     one.add_argument("recipe")
     one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--profile", action="store_true", help="train a few steps, say where the time goes, keep nothing")
     _training(one)
     one.set_defaults(verb=_run)
     many = verbs.add_parser("fill", help="train what is missing, the most wanted first, until the time is up")
     many.add_argument("--minutes", type=float, required=True, help="stop with a checkpoint after this time")
     many.add_argument("--seeds", type=int, default=3, help="seeds per recipe (3)")
+    many.add_argument("--jobs", type=int, default=1, help="runs that share the device at a time (1)")
     many.add_argument("--only", metavar="PATTERN", help="family, pattern or name of the recipes")
     _training(many)
     many.set_defaults(verb=_fill)
@@ -155,8 +204,14 @@ def _folders(parser: argparse.ArgumentParser) -> None:
 
 def _training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="archive, extracted archive or image folder")
+    parser.add_argument("--policies", type=Path, help="Fast AutoAugment's archive.py, for the recipes that use it")
     _folders(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--compile", choices=("auto", "on", "off"), default="auto",
+        help="torch.compile, with CUDA graphs on a GPU; auto: on a GPU",
+    )  # fmt: skip
+    parser.add_argument("--deterministic", action="store_true", help="the same bits at each run; slower on a GPU")
     parser.add_argument("--threads", type=int, help="CPU threads; the count changes the last digits")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--checkpoint-minutes", type=float, default=5.0, help="between checkpoints within an epoch")

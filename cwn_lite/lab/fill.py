@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import recipes, results
 from .data import Dataset
+from .errors import LabError
 from .lock import BusyError
 from .priority import order
 from .recipe import Recipe
@@ -47,29 +49,44 @@ def missing(options: Options, seeds: int, only: str | None = None) -> list[Cell]
 
 def fill(
     cells: list[Cell], load: Callable[[str], Dataset], options: Options
-) -> Iterator[tuple[Cell, Result | BusyError | None]]:
+) -> Iterator[tuple[Cell, Result | LabError | None]]:
     """Run cells one after the other; yield each with its result.
 
-    A cell that another process works on is yielded with the ``BusyError``, one that another process finished in
-    the meantime is passed over. A cell that the deadline or a signal stopped is yielded with ``None``, and is the last.
+    A cell that another process works on is tried again at the end, and then yielded with the ``BusyError``; one that
+    another process finished in the meantime is passed over. A cell whose data set cannot be loaded is yielded with
+    that error, and the others of this data set are passed over. A cell that the deadline or a signal stopped is
+    yielded with ``None``, and is the last.
 
     Args:
         cells: what :func:`missing` returned.
         load: maps the kind of a data set to the data set; called once per kind.
         options: where, how and until when.
     """
-    loaded: dict[str, Dataset] = {}
-    for cell in cells:
+    loaded: dict[str, Dataset | None] = {}
+    queue, busy = deque(cells), set[Cell]()
+    while queue:
+        cell = queue.popleft()
         if time.monotonic() > options.deadline:
             return
         kind = cell.recipe.data
         if kind not in loaded:
-            loaded[kind] = load(kind)
+            try:
+                loaded[kind] = load(kind)
+            except LabError as error:
+                loaded[kind] = None
+                yield cell, error
+        data = loaded[kind]
+        if data is None:
+            continue
         try:
-            outcome: Result | BusyError | None = run(cell.recipe, cell.seed, loaded[kind], options)
+            outcome: Result | LabError | None = run(cell.recipe, cell.seed, data, options)
         except FinishedError:
             continue
         except BusyError as error:
+            if cell not in busy:
+                busy.add(cell)
+                queue.append(cell)
+                continue
             outcome = error
         yield cell, outcome
         if outcome is None:

@@ -126,6 +126,8 @@ class Recipe:
             raise ValueError("residual_gamma=0: behind it comes a ReLU, which would pass no gradient; choose 1 or less")
         if self.net == "cnn" and self.residual != "sum":
             raise ValueError(f"residual={self.residual!r}: the CNN has no residual branches")
+        if self.data == "digits" and self.policy != "none":
+            raise ValueError(f"policy={self.policy!r} is for colour images of 32 x 32 pixels, and digits are grey ones")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} leaves nothing of {self.epochs} epochs")
         if self.classifier != "free" and self.method != "ours":

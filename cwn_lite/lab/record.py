@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-import torch
-
 from . import provenance
 from .data import Dataset, select
 from .measure import parameter_count, weights_sha256
@@ -36,10 +34,12 @@ class Session:
     earlier: tuple[dict[str, Any], ...] = ()
 
     @classmethod
-    def begin(cls, device: torch.device) -> Session:
-        """Start the clock and look at the code and the machine."""
+    def begin(cls, trainer: Trainer) -> Session:
+        """Start the clock and look at the code, the machine and how the trainer uses it."""
         started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        return cls(started, time.monotonic(), provenance.source(), provenance.environment(device))
+        env = provenance.environment(trainer.device)
+        env |= {"compiled": trainer.compiled, "processes": trainer.world.size}
+        return cls(started, time.monotonic(), provenance.source(), env)
 
     def after(self, earlier: list[dict[str, Any]]) -> Session:
         """Return this session as the continuation of others."""

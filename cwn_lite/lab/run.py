@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -19,6 +21,7 @@ from .files import check_writable
 from .recipe import Recipe
 from .results import Result
 from .train import Trainer
+from .world import World
 
 
 class FinishedError(LabError):
@@ -36,6 +39,9 @@ class Options:
         quiet: no progress bar.
         checkpoint_s: seconds between checkpoints within an epoch; each epoch ends with one anyway.
         deadline: ``time.monotonic()`` after which the run stops with a checkpoint.
+        compile: compile the network before the clock runs; the numbers differ in their last digits.
+        world: the processes that share each run.
+        policies: the file of Fast AutoAugment's policies, for the recipes that want them.
     """
 
     out: Path
@@ -44,6 +50,9 @@ class Options:
     quiet: bool = False
     checkpoint_s: float = 300.0
     deadline: float = float("inf")
+    compile: bool = False
+    world: World = field(default_factory=World)
+    policies: Path | None = None
 
 
 def default_runs() -> Path:
@@ -92,23 +101,23 @@ def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | 
     """
     cell = cell_folder(options.runs, recipe, seed)
     saved_state = cell / "checkpoint"
-    check_writable(options.out / recipe.directory)
-    check_writable(options.runs)
-    (options.runs / ".gitignore").write_text("*\n")  # wherever it lies, it is not for the repository
-    with lock.hold(cell / "lock"), interrupt.requests() as stop_asked:
-        if results.path_of(options.out, recipe.directory, seed).exists():
-            raise FinishedError(f"{recipe.name} seed {seed} has a result already, and results are never overwritten")
-        session = record.Session.begin(options.device)
+    with contextlib.ExitStack() as held, interrupt.requests() as stop_asked:
+        _claim(held, recipe, seed, options)
         identity = {"recipe_sha": recipe.sha, "seed": seed, "data": data.sha256}
-        trainer = Trainer(recipe, seed, data, options.device)
+        trainer = Trainer(recipe, seed, data, options.device, options.world, options.policies)
+        earlier: list[dict[str, Any]] = []
         if saved_state.exists():
             state = checkpoint.load(saved_state, identity)
             trainer.load_state_dict(state["trainer"])
-            session = session.after(state["sessions"])
+            earlier = state["sessions"]
+        if options.compile:
+            trainer.compile()
+        session = record.Session.begin(trainer).after(earlier)
 
         def save() -> None:
-            state = {"trainer": trainer.state_dict(), "sessions": session.records()}
-            checkpoint.save(saved_state, state, identity)
+            if options.world.leads:
+                state = {"trainer": trainer.state_dict(), "sessions": session.records()}
+                checkpoint.save(saved_state, state, identity)
 
         failure = None
         try:
@@ -117,12 +126,35 @@ def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | 
         except (OSError, MemoryError, torch.cuda.OutOfMemoryError):
             raise  # the machine's fault: try again elsewhere
         except Exception as error:
+            if not options.world.leads:
+                raise  # torchrun then ends the other processes
             failure = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             (cell / "traceback.txt").write_text(traceback.format_exc())
         result = record.make(trainer, data, session, failure)
-        results.write(result, options.out)
-        saved_state.unlink(missing_ok=True)
+        if options.world.leads:
+            results.write(result, options.out)
+            saved_state.unlink(missing_ok=True)
         return result
+
+
+def _claim(held: contextlib.ExitStack, recipe: Recipe, seed: int, options: Options) -> None:
+    """Let the leader check the folders and take the lock; what stops it stops all processes."""
+    if options.world.leads:
+        try:
+            check_writable(options.out / recipe.directory)
+            check_writable(options.runs)
+            (options.runs / ".gitignore").write_text("*\n")  # wherever it lies, it is not for the repository
+            held.enter_context(lock.hold(cell_folder(options.runs, recipe, seed) / "lock"))
+            if results.path_of(options.out, recipe.directory, seed).exists():
+                raise FinishedError(
+                    f"{recipe.name} seed {seed} has a result already, and results are never overwritten"
+                )
+        except (LabError, OSError) as error:
+            options.world.tell(str(error))
+            raise
+    refusal = options.world.tell(None)
+    if refusal is not None:
+        raise LabError(refusal)
 
 
 def _train(trainer: Trainer, options: Options, save: Callable[[], None], stop_asked: Callable[[], bool]) -> bool:
@@ -138,6 +170,7 @@ def _train(trainer: Trainer, options: Options, save: Callable[[], None], stop_as
                 bar.set_postfix_str(text, refresh=False)
             now = time.monotonic()
             leave = not trainer.done and (now > options.deadline or stop_asked())
+            leave = options.world.any(leave, trainer.device)
             if trainer.batch == 0 or leave or now - saved >= options.checkpoint_s:
                 save()
                 saved = now
@@ -152,7 +185,7 @@ def _progress_bar(trainer: Trainer, options: Options) -> tqdm:
         initial=trainer.global_step,
         desc=f"{trainer.recipe.name} seed {trainer.seed}",
         unit="step",
-        disable=options.quiet,
+        disable=options.quiet or not options.world.leads,
         dynamic_ncols=True,
         mininterval=0.5 if sys.stderr.isatty() else 30.0,  # a log file gets a line now and then
     )

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.profiler import record_function
 
-from .augment import EpochPlan
+from . import policy
+from .augment import EpochPlan, cutout
 from .data import Dataset, select
+from .errors import LabError
 from .measure import grad_norm, row_norms
 from .methods import build
 from .recipe import Recipe
+from .schedule import learning_rate
 from .seeding import derive
+from .world import World
 
 EVAL_BATCH = 500
 # How often a GPU is asked whether the loss is still finite: asking makes the CPU wait for it.
@@ -30,11 +39,18 @@ class Trainer:
         seed: of the initial weights, the order of the images, the crops and the noise.
         data: the data set that the recipe names.
         device: ``cpu`` (float32) or ``cuda`` (bfloat16 autocast).
+        world: the processes that share the run. They train as one would, but for the batch statistics of batch
+            norm, which each takes over its part of the batch.
+        policies: the file of Fast AutoAugment's policies, for a recipe that wants them.
 
     Attributes:
         curve: one entry per finished epoch; losses are means over images, errors are percentages.
         epoch_s: seconds of each finished epoch, its evaluation included.
         diverged: where and why the run ended early, or ``None``.
+        compiled: whether :meth:`compile` succeeded.
+
+    Raises:
+        LabError: the recipe cannot be shared by so many processes, or its policies are not in the file.
 
     Example:
         >>> from cwn_lite.lab import data, recipes
@@ -43,10 +59,24 @@ class Trainer:
         (0, 1)
     """
 
-    def __init__(self, recipe: Recipe, seed: int, data: Dataset, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        seed: int,
+        data: Dataset,
+        device: torch.device | str = "cpu",
+        world: World | None = None,
+        policies: Path | None = None,
+    ) -> None:
         self.recipe, self.seed, self.device = recipe, seed, torch.device(device)
+        self.world = World() if world is None else world
         data = select(data, recipe)
+        self._policy = policy.load(recipe.policy, policies)
+        _check_world(recipe, len(data.train_labels), self.world)
         self.model, self.optimizer, self.constraint = build(recipe, seed, self.device)
+        # What a step calls: the model, or what wraps or compiles it.
+        self._network: Callable[[Tensor], Any] = self.world.wrap(self.model, self.device)
+        self.compiled = False
         self._tensors = tuple(
             part.to(self.device) for part in (data.train_images, data.train_labels, data.test_images, data.test_labels)
         )
@@ -76,40 +106,30 @@ class Trainer:
 
     def lr(self) -> float:
         """Return the learning rate of the next step: a cosine from ``recipe.lr`` to 0, after the warm-up if any."""
-        return self._lr_at(self.global_step)
-
-    def _lr_at(self, step: int) -> float:
-        warmup, total = (n * self.steps_per_epoch for n in (self.recipe.warmup_epochs, self.recipe.epochs))
-        if step < warmup:
-            return self.recipe.lr * (step + 1) / warmup
-        progress = (step - warmup) / (total - warmup)
-        return self.recipe.lr * (1 + math.cos(math.pi * progress)) / 2
+        return learning_rate(self.recipe, self.global_step, self.steps_per_epoch)
 
     def step(self) -> None:
         """Take one optimizer step; after the last one of an epoch, evaluate."""
         begun = time.perf_counter()
-        images, labels = self._tensors[:2]
-        batch, index = self._plan.batch(images, self.batch, self.recipe.batch)
+        with record_function("data"):
+            x, target, weight = self._next_batch()
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr()
         self.model.train()
-        target = labels[index]
-        logits = self._forward(batch)
-        loss = F.cross_entropy(logits, target)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        with torch.no_grad():
-            wrong = (logits.argmax(1) != target).sum().double()
-            norm = grad_norm(self.model)
-            self._sums += torch.stack([loss.detach().double() * len(target), wrong, norm])
-            self._largest_norm = torch.maximum(self._largest_norm, norm)
-            bad = ~(torch.isfinite(loss.detach()) & torch.isfinite(norm)) & (self._first_bad < 0)
-            self._first_bad = torch.where(bad, self.global_step, self._first_bad)
+        with record_function("forward"):
+            logits = self._forward(x)
+            loss = F.cross_entropy(logits, target)
+        with record_function("backward"):
+            self.optimizer.zero_grad(set_to_none=True)
+            (loss if weight == 1 else loss * weight).backward()
+        with record_function("optimizer and projection"):
+            self.optimizer.step()
+        with record_function("metrics"):
+            self._count(logits.detach(), loss.detach(), target)
         self.batch += 1
         ended = self.batch == self.steps_per_epoch
         if ended or self.batch % CHECK_EVERY[self.device.type] == 0:
-            self._check(int(self._first_bad))
+            self._check()
         if ended and self.diverged is None:
             self._finish_epoch()
         self._seconds += time.perf_counter() - begun
@@ -117,22 +137,76 @@ class Trainer:
             self.epoch_s.append(round(self._seconds, 3))
             self._seconds = 0.0
 
+    def compile(self) -> None:
+        """Let torch compile the network, and run it once on each shape of a run, before any clock runs.
+
+        On CUDA the compiled network is a CUDA graph, so that a small one does not wait for kernel launches. Where
+        compilation fails, the run goes on without, and says so.
+        """
+        state = copy.deepcopy(self.state_dict())
+        cuda = self.device.type == "cuda"
+        self._network = torch.compile(self.model, mode="reduce-overhead" if cuda else None, dynamic=False)
+        try:
+            self._rehearse()
+            self.compiled = True
+        except RuntimeError as error:  # all errors of the compiler are
+            self._network = self.model
+            reason = str(error).strip().partition("\n")[0]
+            print(f"torch.compile failed ({type(error).__name__}: {reason}); going on without it", file=sys.stderr)
+        self.load_state_dict(state)
+
+    def _rehearse(self) -> None:
+        """Run forward and backward on both sizes of a batch, and an evaluation; the caller restores the state."""
+        n = len(self._tensors[1])
+        self.model.train()
+        for size in {min(self.recipe.batch, n), n % self.recipe.batch or self.recipe.batch}:
+            part = self.world.part(size)
+            for _ in range(3):  # a CUDA graph is recorded at the second or third call
+                loss = F.cross_entropy(self._forward(self._normalize(self._tensors[0][part])), self._tensors[1][part])
+                loss.backward()
+                self.optimizer.zero_grad(set_to_none=True)
+        self.evaluate()
+
+    def _next_batch(self) -> tuple[Tensor, Tensor, float]:
+        """Return this process's input, its labels, and the weight of its mean loss in the whole batch's."""
+        images, labels = self._tensors[:2]
+        size = min(self.recipe.batch, len(labels) - self.batch * self.recipe.batch)
+        part = self.world.part(size)
+        step = self.batch, self.recipe.batch, part
+        batch, index = self._plan.batch(images, *step)
+        x, hole = self._normalize(batch), self._plan.holes(*step)
+        if hole is not None:
+            x = cutout(x, hole, self.recipe.cutout)
+        return x, labels[index], len(index) * self.world.size / size
+
+    @torch.no_grad()
+    def _count(self, logits: Tensor, loss: Tensor, target: Tensor) -> None:
+        wrong = (logits.argmax(1) != target).sum().double()
+        norm = grad_norm(self.model)
+        self._sums += torch.stack([loss.double() * len(target), wrong, norm])
+        self._largest_norm = torch.maximum(self._largest_norm, norm)
+        bad = ~(torch.isfinite(loss) & torch.isfinite(norm)) & (self._first_bad < 0)
+        self._first_bad = torch.where(bad, self.global_step, self._first_bad)
+
     @torch.no_grad()
     def evaluate(self) -> tuple[float, float]:
         """Return mean loss and error in per cent on the test set, without augmentation or noise."""
         images, labels = self._tensors[2:]
+        self.world.share_buffers(self.model)
         self.model.eval()
-        loss = torch.zeros((), dtype=torch.float64, device=self.device)
-        wrong = torch.zeros((), dtype=torch.int64, device=self.device)
-        for batch, target in zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH), strict=True):
-            logits = self._forward(batch)
-            loss += F.cross_entropy(logits, target, reduction="sum").double()
-            wrong += (logits.argmax(1) != target).sum()
-        return float(loss) / len(labels), 100 * int(wrong) / len(labels)
+        network = self._network if self.world.size == 1 else self.model
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        batches = list(zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH), strict=True))
+        for batch, target in batches[self.world.rank :: self.world.size]:
+            logits = self._forward(self._normalize(batch), network)
+            loss = F.cross_entropy(logits, target, reduction="sum").double()
+            sums += torch.stack([loss, (logits.argmax(1) != target).sum().double()])
+        loss_sum, wrong = self.world.total(sums).tolist()
+        return loss_sum / len(labels), 100 * wrong / len(labels)
 
     def progress(self) -> tuple[float, float]:
-        """Return mean training loss and error in per cent of the epoch under way."""
-        seen = max(1, min(self.batch * self.recipe.batch, len(self._tensors[1])))
+        """Return mean training loss and error in per cent of the epoch under way, of this process's images."""
+        seen = max(1.0, min(self.batch * self.recipe.batch, len(self._tensors[1])) / self.world.size)
         loss, wrong, _ = self._sums.tolist()
         return loss / seen, 100 * wrong / seen
 
@@ -168,20 +242,28 @@ class Trainer:
         if self.device.type == "cuda" and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
 
-    def _forward(self, batch: Tensor) -> Tensor:
+    def _normalize(self, batch: Tensor) -> Tensor:
         x = (batch.float() - self._mean) / self._std
-        x = x.contiguous(memory_format=torch.channels_last)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def _forward(self, x: Tensor, network: Callable[[Tensor], Any] | None = None) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self.model(x)
+            logits = (self._network if network is None else network)(x)
         assert isinstance(logits, Tensor)
         return logits.float()
 
     def _draw_plan(self) -> EpochPlan:
-        n = len(self._tensors[1])
-        augment = self.recipe.augment != "none"
-        return EpochPlan.draw(self.seed, self.epoch, n, augment=augment).to(self.device)
+        return EpochPlan.draw(
+            self.seed,
+            self.epoch,
+            len(self._tensors[1]),
+            augment=self.recipe.augment != "none",
+            policy=self._policy,
+            holes=self.recipe.cutout > 0,
+        ).to(self.device)
 
-    def _check(self, first_bad: int) -> None:
+    def _check(self) -> None:
+        first_bad = int(self.world.largest(self._first_bad))
         if first_bad >= 0:
             self._diverge(first_bad, "the training loss or its gradient is not finite")
 
@@ -190,7 +272,8 @@ class Trainer:
 
     def _finish_epoch(self) -> None:
         n = len(self._tensors[1])
-        loss, wrong, norm = self._sums.tolist()
+        loss, wrong, norm = self.world.total(self._sums).tolist()
+        norm /= self.world.size  # of the whole gradient, the same in every process
         test_loss, test_error = self.evaluate()
         if not math.isfinite(test_loss):
             self._diverge(self.global_step - 1, "the test loss is not finite")
@@ -202,7 +285,7 @@ class Trainer:
                 "train_error": 100 * wrong / n,
                 "test_loss": test_loss,
                 "test_error": test_error,
-                "lr": self._lr_at(self.epoch * self.steps_per_epoch),
+                "lr": learning_rate(self.recipe, self.epoch * self.steps_per_epoch, self.steps_per_epoch),
                 "grad_norm": norm / self.steps_per_epoch,
                 "grad_norm_max": float(self._largest_norm),
                 "row_norm_min": float(rows.min()),
@@ -214,3 +297,13 @@ class Trainer:
         self._largest_norm.zero_()
         if not self.done:
             self._plan = self._draw_plan()
+
+
+def _check_world(recipe: Recipe, images: int, world: World) -> None:
+    if world.size == 1:
+        return
+    last = images % recipe.batch or recipe.batch
+    if last < 2 * world.size:
+        raise LabError(f"{recipe.name}: {world.size} processes cannot share the {last} images of an epoch's last step")
+    if recipe.noise_per_sample:
+        raise LabError(f"{recipe.name} draws noise per sample, which processes would draw alike: run it in one")

@@ -14,7 +14,7 @@ import pytest
 from cwn_lite.lab import provenance, results
 from cwn_lite.lab.results import Result
 
-KILLS = 8
+KILLS = 20
 
 
 class Runs:

@@ -177,6 +177,31 @@ def test_fill_without_data_says_what_it_leaves(lab: Lab, monkeypatch: pytest.Mon
     assert out.endswith(f"1 done, {left} cells left\n")
 
 
+def test_fill_goes_on_without_data_that_cannot_be_loaded(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = dataclasses.replace(recipes.get("cnn16-bn-e4"), name="digits-in-name-only")
+    monkeypatch.setattr(recipes, "RECIPES", {image.name: image, RECIPE.name: RECIPE})
+    status, out, err = lab("fill", "--minutes", "1", "--seeds", "1", "--data", str(tmp_path))
+    assert status == 0 and out.endswith("1 done, 1 cells left\n")
+    assert err.startswith("error: ") and str(tmp_path) in err and err.endswith("going on without cifar10\n")
+    status, out, err = lab("fill", "--minutes", "1", "--seeds", "1", "--data", str(tmp_path))
+    assert status == 2, "nothing could be run"
+
+
+def test_fill_without_policies_says_what_it_leaves(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = recipes.get("cnn-bn-fastaa-e200")
+    monkeypatch.setattr(recipes, "RECIPES", {fast.name: fast})
+    status, out, err = lab("fill", "--minutes", "1", "--seeds", "1", "--data", "absent", "--only", fast.name)
+    assert status == 0 and err.startswith("without --policies") and out == "1 cells left\n"
+
+
+def test_profile_prints_and_keeps_nothing(lab: Lab) -> None:
+    status, out, _ = lab("run", RECIPE.name, "--profile")
+    assert status == 0 and "ms per step" in out and "optimizer and projection" in out
+    assert lab.files() == {}
+
+
 @pytest.mark.slow
 def test_ctrl_c_stops_with_a_checkpoint(tmp_path: Path) -> None:
     folders = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs"), "--threads", "1"]

@@ -57,5 +57,5 @@ def test_library_hash_follows_the_sources_only(package: Path) -> None:
 
 def test_environment_is_plain_values() -> None:
     env = provenance.environment(torch.device("cpu"))
-    assert {type(value) for value in env.values()} <= {str, int, type(None)}
+    assert {type(value) for value in env.values()} <= {str, int, bool, type(None)}
     assert env["python"] == ".".join(map(str, sys.version_info[:3])) and env["precision"] == "float32"

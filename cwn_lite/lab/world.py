@@ -1,0 +1,113 @@
+"""One run on several devices: each process takes its part of every batch (torchrun, DistributedDataParallel)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from .errors import LabError
+
+
+@dataclass(frozen=True)
+class World:
+    """Which process this is, and of how many; alone, every method does nothing at no cost.
+
+    Attributes:
+        rank: 0 leads: it alone holds the lock, writes checkpoints and the result.
+        size: number of processes.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+    def part(self, n: int) -> slice:
+        """Return this process's share of ``n`` images: equal parts, the first ones larger by one where needed.
+
+        Example:
+            >>> [World(rank, 3).part(8) for rank in range(3)]
+            [slice(0, 3, None), slice(3, 6, None), slice(6, 8, None)]
+        """
+        small, larger = divmod(n, self.size)
+        start = self.rank * small + min(self.rank, larger)
+        return slice(start, start + small + (self.rank < larger))
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """Return the sum of a tensor over all processes."""
+        if self.size == 1:
+            return tensor
+        summed = tensor.clone()
+        dist.all_reduce(summed)
+        return summed
+
+    def largest(self, tensor: Tensor) -> Tensor:
+        """Return the elementwise maximum of a tensor over all processes."""
+        if self.size == 1:
+            return tensor
+        found = tensor.clone()
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return found
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Return whether the flag is set in any process; all of them must ask at the same step."""
+        return flag if self.size == 1 else bool(self.largest(torch.tensor(int(flag), device=device)))
+
+    def tell(self, refusal: str | None) -> str | None:
+        """Return the leader's refusal, ``None`` if it has none: all go on or none does."""
+        if self.size == 1:
+            return refusal
+        said = [refusal]
+        dist.broadcast_object_list(said, src=0)
+        return said[0]
+
+    def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """Return the module to call in training: gradients are averaged over the processes."""
+        if self.size == 1:
+            return model
+        return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give all processes the leader's buffers, for instance its running statistics."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, src=0)
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
+    """Join the processes that torchrun started; yield the world and this process's device.
+
+    Args:
+        device: kind of the device; on CUDA each process of a machine takes its own.
+
+    Raises:
+        LabError: more processes than devices.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World(), device
+        return
+    if device.type == "cuda":
+        local = int(os.environ["LOCAL_RANK"])
+        if local >= torch.cuda.device_count():
+            raise LabError(
+                f"torchrun started process {local + 1} here, and torch sees {torch.cuda.device_count()} GPUs"
+            )
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield World(dist.get_rank(), size), device
+    finally:
+        dist.destroy_process_group()

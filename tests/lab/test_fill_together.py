@@ -1,0 +1,62 @@
+"""Fills at the same time: no cell twice, none lost, also when one of them is killed."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cwn_lite.lab import provenance, recipes, results
+
+# Short ones: Weight Standardization alone diverges in its first steps.
+PATTERN = "grid-ws-lr*-d6"
+SEEDS = 2
+
+
+def fill(folder: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "cwn_lite.lab", "fill", "--minutes", "10", "--only", PATTERN]
+    command += ["--seeds", str(SEEDS), "--out", str(folder / "out"), "--runs", str(folder / "runs")]
+    command += ["--device", "cpu", "--threads", "1", "--quiet", *more]
+    environment = {**os.environ, "PYTHONPATH": str(provenance.PACKAGE.parent)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wanted() -> set[tuple[str, int]]:
+    return {(recipe.name, seed) for recipe in recipes.select(PATTERN) for seed in range(SEEDS)}
+
+
+def ended(output: str) -> Counter[tuple[str, int]]:
+    """Cells that a fill says it ran to their end."""
+    return Counter((name, int(seed)) for name, seed in re.findall(r"^(\S+) seed (\d+), ", output, re.MULTILINE))
+
+
+@pytest.mark.slow
+def test_two_jobs_share_the_cells(tmp_path: Path) -> None:
+    process = fill(tmp_path, "--jobs", "2")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert ended(out) == Counter(wanted()), "a cell was run twice, or not at all"
+    assert {(r.name, r.seed) for r in results.load(tmp_path / "out")} == wanted()
+    assert out.count(" left\n") == 2  # both had a say
+
+
+@pytest.mark.slow
+def test_a_killed_fill_loses_nothing(tmp_path: Path) -> None:
+    doomed, other = fill(tmp_path), fill(tmp_path)
+    while not list((tmp_path / "runs").glob("*/seed-*/lock")):
+        assert doomed.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.3)
+    doomed.send_signal(signal.SIGKILL)
+    other.communicate(timeout=300)
+    doomed.communicate()
+    assert other.returncode == 0
+    last = fill(tmp_path)
+    last.communicate(timeout=300)
+    assert {(r.name, r.seed) for r in results.load(tmp_path / "out")} == wanted()
+    assert not list((tmp_path / "runs").rglob("checkpoint"))

@@ -1,0 +1,71 @@
+"""One run shared by two processes through torchrun: the result file of one process, up to rounding."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cwn_lite.lab import provenance, recipes, results
+from cwn_lite.lab.data import Dataset
+from cwn_lite.lab.errors import LabError
+from cwn_lite.lab.recipe import Recipe
+from cwn_lite.lab.run import Options, run
+from cwn_lite.lab.train import Trainer
+from cwn_lite.lab.world import World
+
+
+def test_parts_are_disjoint_and_complete() -> None:
+    for size in (1, 2, 3, 5):
+        for n in (5, 12, 128):
+            parts = [range(n)[World(rank, size).part(n)] for rank in range(size)]
+            assert [i for part in parts for i in part] == list(range(n))
+            assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_what_cannot_be_shared_is_refused(tiny: Recipe, toy: Dataset) -> None:
+    with pytest.raises(LabError, match="7 processes cannot share the 12 images"):
+        Trainer(tiny, 0, toy, world=World(0, 7))
+
+
+def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "cwn_lite.lab", *arguments]
+    if arguments[0] != "list":
+        command += ["--out", str(folder / "out"), "--runs", str(folder / "runs")]
+        command += ["--device", "cpu", "--threads", "1", "--quiet"]
+    environment = {**os.environ, "PYTHONPATH": str(provenance.PACKAGE.parent), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["digits-ours", "digits-bn"])
+def test_two_processes_make_one_result(name: str, digits: Dataset, options: Options, tmp_path: Path) -> None:
+    done = torchrun(tmp_path / "two", "run", name)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("test error") == 1
+    (shared,) = results.load(tmp_path / "two" / "out")
+    assert shared.env["processes"] == 2
+    alone = run(recipes.get(name), 0, digits, options)
+    assert alone is not None and alone.env["processes"] == 1
+    # Rounding grows along a training; in the first epoch it has not yet.
+    first, expected = shared.curve[0], alone.curve[0]
+    assert shared.final is not None and shared.final["test_error"] < 10
+    if name == "digits-ours":  # batch norm has the statistics of half a batch in each process
+        for key in ("train_loss", "test_loss", "grad_norm", "row_norm_max"):
+            assert first[key] == pytest.approx(expected[key], rel=1e-4), key
+    else:
+        assert first["train_loss"] != pytest.approx(expected["train_loss"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_refusal_of_the_leader_stops_all(tmp_path: Path) -> None:
+    done = torchrun(tmp_path, "fill", "--minutes", "1")
+    assert done.returncode != 0
+    assert done.stderr.count("error: fill under torchrun") == 1
+    (tmp_path / "out").write_text("a file, where a folder should be")
+    done = torchrun(tmp_path, "run", "digits-bn")
+    assert done.returncode != 0
+    assert done.stderr.count("\nerror: ") + done.stderr.startswith("error: ") == 1
+    assert "Not a directory" in done.stderr
