@@ -28,16 +28,23 @@ _DATA: dict[str, dict[str, Any]] = {"": {"data": "cifar10"}, "-c100": {"data": "
 _AUGMENT: dict[str, dict[str, Any]] = {"": {}, "-fastaa": {"policy": "fastaa", "cutout": 16}}
 
 
+def cells_of_table_1() -> dict[tuple[str, str, str, str], Recipe]:
+    """Return (data, augmentation, network, method) as the book's ``paper/table1.json`` has them -> recipe."""
+    networks = {"cnn": "cnn", "resnet110": "resnet-110", "wrn28x10": "wideresnet-28-10"}
+    return {
+        (_DATA[data]["data"], augment.strip("-") or "standard", networks[net], method): _recipe(
+            net, method, f"{data}{augment}-e200", **_DATA[data], **_AUGMENT[augment]
+        )
+        for net, data, augment, method in product(_NETWORKS, _DATA, _AUGMENT, FIVE)
+    }
+
+
 def table_1() -> Iterator[Recipe]:
     """Yield Table 1, each network also with a short schedule, and the CNN with all methods and with AutoAugment."""
     for net in _NETWORKS:
-        methods = METHODS if net == "cnn" else FIVE
-        for method, epochs in product(methods, (30, 200)):
+        for method, epochs in product(METHODS if net == "cnn" else FIVE, (30, 200)):
             yield _recipe(net, method, f"-e{epochs}", epochs=epochs)
-        for data, augment in product(_DATA, _AUGMENT):
-            if data or augment:
-                for method in FIVE:
-                    yield _recipe(net, method, f"{data}{augment}-e200", **_DATA[data], **_AUGMENT[augment])
+    yield from cells_of_table_1().values()
     for method in FIVE:
         yield _recipe("cnn", method, "-autoaugment-e200", policy="autoaugment", cutout=16)
 

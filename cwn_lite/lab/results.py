@@ -14,7 +14,7 @@ from typing import Any
 from .errors import LabError
 from .files import write_atomically
 from .provenance import checkout
-from .recipe import recipe_sha
+from .recipe import Recipe, recipe_sha
 
 SCHEMA = 1
 STATUSES = ("done", "diverged", "failed")
@@ -129,6 +129,26 @@ def load(root: Path | str | None = None, pattern: str = "*") -> list[Result]:
         (result for result in found if fnmatchcase(result.name, pattern)),
         key=lambda result: (result.name, result.recipe_sha, result.seed),
     )
+
+
+def of(recipe: Recipe, root: Path | str | None = None) -> list[Result]:
+    """Load the results of one recipe, whatever it was called when it ran, sorted by seed.
+
+    Args:
+        recipe: what was trained.
+        root: as for :func:`load`.
+
+    Raises:
+        LabError: a file is damaged.
+
+    Example:
+        >>> from cwn_lite.lab import recipes
+        >>> of(recipes.get("digits-bn"), "no-such-folder")
+        []
+    """
+    folder = default_root() if root is None else Path(root)
+    found = [read(path) for path in folder.glob(f"*-{recipe.sha[:8]}/seed-*.json")]
+    return sorted((result for result in found if result.recipe_sha == recipe.sha), key=lambda result: result.seed)
 
 
 def _problem(values: Any, path: Path) -> str | None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import LabError
+from .paper_recipes import cells_of_table_1
 from .provenance import checkout
-from .recipe import METHODS
+from .recipe import METHODS, recipe_sha
 from .results import Result
-from .stats import summary
+from .stats import paired_difference, summary
 
+# Hash of a recipe -> its place in the paper's Table 1.
+_TABLE_1 = {recipe.sha: place for place, recipe in cells_of_table_1().items()}
 TITLES = {
     "ours": "Ours",
     "bn": "BN",
@@ -132,13 +135,51 @@ def paper_table(path: Path | None = None) -> dict[str, Any]:
 
 def paper_error(recipe: dict[str, Any], paper: dict[str, Any]) -> float | None:
     """Return the number in Table 1 for a recipe that trains what the table reports, else ``None``."""
-    if (recipe["epochs"], recipe["batch"], recipe["augment"]) != (200, 128, "crop4-flip"):
-        return None
-    network = {("cnn", 9, 64): "cnn", ("resnet", 110, 16): "resnet-110"}.get(
-        (recipe["net"], recipe["depth"], recipe["width"])
-    )
-    number = paper.get(recipe["data"], {}).get("standard", {}).get(network, {}).get(recipe["method"])
-    return None if number is None else float(number)
+    number: Any = paper
+    for key in _TABLE_1.get(recipe_sha(recipe), ("no such cell",)):
+        number = number.get(key, {})
+    return float(number) if number else None
+
+
+def errors(runs: Iterable[Result]) -> dict[int, float]:
+    """Return seed -> test error in per cent of the runs that ended well."""
+    return {run.seed: run.test_error for run in runs if run.status == "done"}
+
+
+def cell(runs: Sequence[Result]) -> str:
+    """Return what a table says of all seeds of one recipe: ``mean ± std (n)`` and how many diverged or failed.
+
+    Example:
+        >>> cell([])
+        'not run yet'
+    """
+    if not runs:
+        return "not run yet"
+    well = list(errors(runs).values())
+    parts = []
+    if well:
+        found = summary(well)
+        parts.append(f"{found.mean:.2f} ± {found.std:.2f} ({found.n})" if found.n > 1 else f"{found.mean:.2f} (1)")
+    for status in ("diverged", "failed"):
+        count = sum(run.status == status for run in runs)
+        if count:
+            parts.append(f"{count} of {len(runs)} {status}")
+    return ", ".join(parts)
+
+
+def difference(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) -> str:
+    """Return ``a − b`` in points of test error with its interval, paired by seed; empty below two common seeds.
+
+    Args:
+        a: runs of one recipe.
+        b: runs of another one.
+        level: coverage of the interval.
+    """
+    mine, theirs = errors(a), errors(b)
+    if len(mine.keys() & theirs.keys()) < 2:
+        return ""
+    found = paired_difference(mine, theirs, level)
+    return f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]".replace("-", "−")
 
 
 def _row(name: str, group: list[Result], paper: dict[str, Any]) -> Row:

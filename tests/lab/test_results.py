@@ -192,3 +192,12 @@ def test_the_readme_explains_every_key() -> None:
     cells = [line.split("|")[1] for line in readme.splitlines() if line.startswith("| `")]
     explained = set(re.findall(r"`(\w+)`", " ".join(cells)))
     assert explained == {field.name for field in dataclasses.fields(Result)} | {"checksum"}
+
+
+def test_results_of_a_recipe_by_its_hash(tiny: Recipe, toy: Dataset, options: Options) -> None:
+    renamed = dataclasses.replace(tiny, name="once-called-otherwise")
+    for recipe, seed in ((tiny, 1), (renamed, 0), (dataclasses.replace(tiny, sigma=0.3), 0)):
+        run(recipe, seed, toy, options)
+    found = results.of(tiny, options.out)
+    assert [(r.name, r.seed) for r in found] == [("once-called-otherwise", 0), ("tiny", 1)]
+    assert results.of(dataclasses.replace(tiny, lr=0.5), options.out) == []

@@ -54,10 +54,38 @@ def test_the_papers_number_stands_beside_the_papers_setting_only() -> None:
         changed = dataclasses.replace(ours, **change)
         assert tables.paper_error(dataclasses.asdict(changed), PAPER) is None
     assert tables.paper_error(dataclasses.asdict(ours), {}) is None
+    assert tables.paper_error(dataclasses.asdict(dataclasses.replace(ours, sigma=0.3)), PAPER) is None
 
 
 def test_the_books_table_is_found() -> None:
-    assert tables.paper_error(dataclasses.asdict(recipes.get("cnn-bn-e200")), tables.paper_table()) == 5.36
+    for name, number in {
+        "cnn-bn-e200": 5.36,
+        "resnet110-ours-c100-e200": 25.16,
+        "wrn28x10-ws+gn-fastaa-e200": 3.29,
+        "wrn28x10-ours-c100-fastaa-e200": 16.40,
+        "wrn28x10-ours-e30": None,
+        "cnn-bn-autoaugment-e200": None,
+        "ablate-wrn28x10-both-linear-s0.4-e200": None,
+    }.items():
+        assert tables.paper_error(dataclasses.asdict(recipes.get(name)), tables.paper_table()) == number, name
+
+
+def test_the_cell_of_a_table() -> None:
+    recipe = recipes.get("cnn-ours-e200")
+    runs = [result(recipe, seed, error) for seed, error in enumerate((5.0, 6.0))]
+    lost = [result(recipe, 2, None, "diverged"), result(recipe, 3, None, "failed")]
+    assert tables.cell(runs[:1]) == "5.00 (1)"
+    assert tables.cell(runs) == "5.50 ± 0.71 (2)"
+    assert tables.cell(runs + lost) == "5.50 ± 0.71 (2), 1 of 4 diverged, 1 of 4 failed"
+    assert tables.cell(lost[:1]) == "1 of 1 diverged"
+
+
+def test_a_difference_is_paired_by_seed() -> None:
+    ours, bn = recipes.get("cnn-ours-e200"), recipes.get("cnn-bn-e200")
+    a = [result(ours, seed, error) for seed, error in ((0, 5.0), (1, 6.0), (2, 7.0), (5, 99.0))]
+    b = [result(bn, seed, error) for seed, error in ((2, 8.0), (1, 7.5), (0, 6.0))]
+    assert tables.difference(a, b) == "−1.17 [−1.88, −0.45]"
+    assert tables.difference(a[:1], b) == ""
 
 
 def test_recipe_hashes_do_not_mix() -> None:
