@@ -15,6 +15,7 @@ import torch
 
 from . import data, listing, recipes, results
 from .data import Dataset
+from .deviations import deviations
 from .errors import LabError
 from .fill import fill, missing
 from .lock import BusyError
@@ -52,7 +53,9 @@ def _table(arguments: argparse.Namespace) -> int:
     found = [result for result in results.load(arguments.out) if result.name in chosen]
     if not found:
         raise LabError(f"no results of {arguments.name} in {arguments.out}; `run` or `fill` makes them")
-    print(table(found))
+    print(table(found), "Differs from the paper, or fills a gap in it:", sep="\n\n")
+    for one in {result.name: result for result in found}.values():
+        print(f"- {one.name}: {'; '.join(deviations(one.recipe, one.data['name']))}")
     return 0
 
 

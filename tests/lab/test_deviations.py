@@ -1,0 +1,56 @@
+"""What stands beside a number: every deviation from the paper that the recipe's fields can express."""
+
+import dataclasses
+
+from cwn_lite.lab import recipes
+from cwn_lite.lab.deviations import deviations
+
+SAME = "CIFAR-10"
+
+
+def of(name: str, data: str = SAME, **changes: object) -> list[str]:
+    return deviations(dataclasses.asdict(dataclasses.replace(recipes.get(name), **changes)), data)
+
+
+def test_the_papers_own_setting_has_gaps_only() -> None:
+    assert of("cnn-ours-e200") == ["σ = 0.1: not printed", "noise per step: not printed"]
+    assert of("cnn-gn-e200") == ["lr 0.1 and decay 0.0005 of all parameters: not printed"]
+    assert of("wrn28x10-ours-e200") == ["noise per step: not printed", "γ of branches starts at 0.29: not printed"]
+    assert of("batch-wrn28x10-ours-fastaa-b4-e200") == [
+        "noise per step: not printed", "γ of branches starts at 0.29: not printed", "Cutout of 16 pixels: not printed"
+    ]  # fmt: skip
+    assert all("not printed" in text for text in of("resnet110-ours-c100-fastaa-e200", "CIFAR-100"))
+
+
+def test_every_change_is_named() -> None:
+    changes = {
+        "width": (32, "width 32, not 64"),
+        "depth": (6, "a network of 6 layers and width 64"),
+        "epochs": (1, "1 epoch, not 200"),
+        "train_images": (500, "500 training images"),
+        "validation": (5000, "tested on 5000 training images that are held out"),
+        "augment": ("none", "no augmentation"),
+        "policy": ("autoaugment", "AutoAugment, not Fast AutoAugment"),
+        "cutout": (8, "Cutout of 8 pixels: not printed"),
+        "batch": (64, "batch 64"),
+        "lr": (0.3, "lr 0.3 and decay 0.001"),
+        "weight_decay": (0.0, "lr 0.1 and decay 0"),
+        "c": (3.0, "c = 3, not 2"),
+        "sigma": (0.0, "no noise"),
+        "schedule": ("linear", "linear noise"),
+        "noise_per_sample": (True, "noise per sample: not printed"),
+        "classifier": ("centred", "classifier centred: not printed"),
+        "warmup_epochs": (5, "5 epochs of warm-up"),
+        "init_scale": (10.0, "first weights times 10"),
+    }
+    for field, (value, text) in changes.items():
+        assert text in of("cnn-ours-e200", **{field: value}), field
+        assert text not in of("cnn-ours-e200"), field
+    assert "images: CIFAR-10, JPEG quality 75" in of("cnn-ours-e200", "CIFAR-10, JPEG quality 75")
+    nf = of("resnet110-ours-e200", residual="nf")
+    assert "branches scaled as in NF-ResNet, α = 0.2: not printed" in nf and not any("γ" in text for text in nf)
+
+
+def test_every_recipe_has_a_text() -> None:
+    for recipe in recipes.RECIPES.values():
+        assert deviations(dataclasses.asdict(recipe), "some images")
