@@ -28,7 +28,16 @@ GPU: tuple[tuple[str, ...], ...] = (
     ("ablate-wrn28x10-*",),
 )
 CPU: tuple[tuple[str, ...], ...] = (
-    ("digits-*", "ablate-digits-*", "batch-digits-*", "residual-digits-*", "tune-digits-*", "grid-*", "late-*"),
+    (
+        "digits-*",
+        "ablate-digits-*",
+        "batch-digits-*",
+        "residual-digits-*",
+        "tune-digits-*",
+        "tuned-digits-*",
+        "grid-*",
+        "late-*",
+    ),
     ("cnn16-*",),
     ("ablate-cnn16-*",),
     ("batch-cnn16-*",),

@@ -16,6 +16,7 @@ def _all() -> Iterator[Recipe]:
     yield from paper_recipes.table_1()
     yield from paper_recipes.table_2()
     yield from paper_recipes.tuning()
+    yield from paper_recipes.tuned()
     yield from small_recipes.all_methods()
     yield from ablations.constraints_and_noise()
     yield from ablations.residuals()
