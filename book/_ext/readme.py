@@ -9,29 +9,30 @@ from cwn_lite.lab import results, stats
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+# All methods on one network, by how the recipes' names begin.
+SHOWN = ("cnn-", "cnn16-", "resnet", "wrn28x10-", "grid20-")
 NONE_YET = "No run has been recorded yet; `python -m cwn_lite.lab list` shows what can be run."
 
 
 def table(folder: Path) -> str:
-    """Return the results as a Markdown table: one row per recipe, every seed counted.
+    """Return the results as a Markdown table: one row per recipe that compares methods, every seed counted.
 
-    Hundreds of small runs on the embedded digits answer questions of the chapters that print them; here is a line
-    with their number.
+    Hundreds of other runs answer questions of the chapters that print them; here is a line with their number.
 
     Args:
         folder: such as `book/results`.
     """
     recipes: dict[tuple[str, str], list[results.Result]] = defaultdict(list)
     found = results.load(folder)
-    photos = [result for result in found if result.recipe["data"] != "digits"]
-    for result in photos:
+    shown = [result for result in found if result.name.startswith(SHOWN)]
+    for result in shown:
         recipes[result.name, result.recipe_sha].append(result)
     if not recipes:
         return NONE_YET
     rows = [_row(runs) for _, runs in sorted(recipes.items())]
     head = "| recipe | data | epochs | seeds | test error, % |\n| --- | --- | ---: | ---: | ---: |"
-    note = f"\n{len(found) - len(photos)} more runs, on the embedded digits, are in the chapters that ask for them."
-    return "\n".join([head, *rows, *([note] if len(found) > len(photos) else [])])
+    note = f"\n{len(found) - len(shown)} more runs are in the chapters that ask for them."
+    return "\n".join([head, *rows, *([note] if len(found) > len(shown) else [])])
 
 
 def _row(runs: list[results.Result]) -> str:
