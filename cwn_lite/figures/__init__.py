@@ -4,6 +4,7 @@ Imports the core and never the lab. Everything here is shown by a notebook cell 
 no kernel, no network, readable in light and dark, with a text alternative.
 """
 
+from cwn_lite.figures.batch_noise import draw_batch_noise as draw_batch_noise
 from cwn_lite.figures.curves import curve_runs as curve_runs
 from cwn_lite.figures.curves import curves as curves
 from cwn_lite.figures.equilibrium import draw_equilibrium as draw_equilibrium
@@ -34,6 +35,7 @@ __all__ = [
     "Question",
     "curve_runs",
     "curves",
+    "draw_batch_noise",
     "draw_equilibrium",
     "explorable",
     "explorable_html",

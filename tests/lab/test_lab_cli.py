@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from cwn_lite.lab import lock, priority, provenance, recipes, results
 from cwn_lite.lab.__main__ import main
@@ -200,6 +201,15 @@ def test_profile_prints_and_keeps_nothing(lab: Lab) -> None:
     status, out, _ = lab("run", RECIPE.name, "--profile")
     assert status == 0 and "ms per step" in out and "optimizer and projection" in out
     assert lab.files() == {}
+
+
+def test_deterministic_is_recorded(lab: Lab) -> None:
+    try:
+        assert lab("run", RECIPE.name, "--deterministic")[0] == 0
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert results.read(lab.result).env["deterministic"] is True
 
 
 @pytest.mark.slow

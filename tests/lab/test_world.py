@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from cwn_lite.lab import provenance, recipes, results
 from cwn_lite.lab.data import Dataset
@@ -27,6 +28,21 @@ def test_parts_are_disjoint_and_complete() -> None:
 def test_what_cannot_be_shared_is_refused(tiny: Recipe, toy: Dataset) -> None:
     with pytest.raises(LabError, match="7 processes cannot share the 12 images"):
         Trainer(tiny, 0, toy, world=World(0, 7))
+
+
+def test_three_shares_of_a_batch_weigh_as_one(tiny: Recipe, toy: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "wrap", lambda self, model, device: model)
+    whole, _, weight = Trainer(tiny, 0, toy)._next_batch()
+    assert weight == 1
+    shares = [Trainer(tiny, 0, toy, world=World(rank, 3))._next_batch() for rank in range(3)]
+    assert [len(labels) for _, labels, _ in shares] == [6, 5, 5]
+    assert torch.equal(torch.cat([x for x, _, _ in shares]), whole)
+    per_image = torch.rand(16)
+    # DistributedDataParallel averages over the processes.
+    averaged = sum(
+        weight * part.mean() for (_, _, weight), part in zip(shares, per_image.split([6, 5, 5]), strict=True)
+    )
+    assert float(averaged) / 3 == pytest.approx(float(per_image.mean()))
 
 
 def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
