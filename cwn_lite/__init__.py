@@ -10,6 +10,7 @@ WACV 2021.
 from cwn_lite.constrain import Constraint as Constraint
 from cwn_lite.constrain import constrain as constrain
 from cwn_lite.fold import fold as fold
+from cwn_lite.fuse import fuse as fuse
 from cwn_lite.groups import param_groups as param_groups
 from cwn_lite.layers import ScaleBias as ScaleBias
 from cwn_lite.layers import noise_schedule as noise_schedule
@@ -31,6 +32,7 @@ __all__ = [
     "ScaleBias",
     "constrain",
     "fold",
+    "fuse",
     "noise_schedule",
     "param_groups",
     "project_",

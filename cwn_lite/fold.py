@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cwn_lite.checks import check_module
 from cwn_lite.feeds import Feeds
+from cwn_lite.fuse import unfuse
 from cwn_lite.layers import ScaleBias
 from cwn_lite.report import LayerReport, Report
 from cwn_lite.rows import TRANSPOSED
@@ -46,7 +47,7 @@ def fold(model: nn.Module) -> nn.Module:
     training = [name or "model" for name, m in model.named_modules() if m.training and isinstance(m, ScaleBias)]
     if training or model.training:
         raise ValueError(f"model is in training mode ({(training or ['model'])[0]}); call model.eval() before folding")
-    model = copy.deepcopy(model)
+    model = unfuse(copy.deepcopy(model))
     modules = dict(model.named_modules())
     feeds = Feeds(model)
     lines, folded = [], {}

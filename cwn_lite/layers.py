@@ -73,15 +73,17 @@ class ScaleBias(nn.Module):
         if not x.is_floating_point():
             raise TypeError(f"input has dtype {x.dtype}, in which the scale would be rounded; call .float() first")
         per_channel = (-1, self.num_features) + (1,) * (x.ndim - 2)
-        scale = self.weight.reshape(per_channel)
-        if self.training and self.noise_std > 0:
-            scale = scale * (1 + self.noise_std * self._draw(x).reshape(per_channel))
+        scale = self.scale(x).reshape(per_channel)
         # Under autocast x may be narrower than the parameters; like batch norm, answer in the dtype of x.
         return torch.addcmul(self.bias.to(x.dtype).reshape(per_channel), x, scale.to(x.dtype))
 
-    def _draw(self, x: Tensor) -> Tensor:
+    def scale(self, x: Tensor) -> Tensor:
+        """Return ``(1 + n) γ`` for an input, ``(1, C)`` or ``(N, C)``, with a new draw in training mode."""
+        if not (self.training and self.noise_std > 0):
+            return self.weight.reshape(1, -1)
         draws = x.shape[0] if self.per_sample else 1
-        return torch.randn(draws, self.num_features, device=x.device, dtype=self.weight.dtype)
+        noise = torch.randn(draws, self.num_features, device=x.device, dtype=self.weight.dtype)
+        return self.weight * (1 + self.noise_std * noise)
 
     def extra_repr(self) -> str:
         """Show the settings as batch norm does."""

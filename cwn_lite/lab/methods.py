@@ -93,7 +93,8 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     # overloads of `to` do not know that a module takes a memory format.)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(_groups(model, recipe), lr=recipe.lr, momentum=recipe.momentum)
-    return Built(model, optimizer, _constrain(model, optimizer, recipe))
+    constraint = _constrain(model, optimizer, recipe)
+    return Built(cwn.fuse(model) if recipe.method == "ours" else model, optimizer, constraint)
 
 
 def _constrain(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> cwn.Constraint | None:
