@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 import cwn_lite as cwn
+from cwn_lite.fuse import FusedScaleBias
 from cwn_lite.lab import measure
 from cwn_lite.lab.methods import Built, build, group_norm
 from cwn_lite.lab.models import CNN, Block, ResNet
@@ -43,7 +44,9 @@ def test_layers_are_those_of_the_method(method: str, net: str) -> None:
     _, (model, _, constraint) = make(method, net=net, depth=9 if net == "cnn" else 8)
     scale = next((SCALE[part] for part in method.split("+") if part in SCALE), None)
     found = [m for m in model.modules() if isinstance(m, tuple(SCALE.values()))]
-    assert {type(m) for m in found} == ({scale} if scale else set())
+    assert all(scale is not None and isinstance(m, scale) for m in found)
+    fused = [m for m in found if isinstance(m, FusedScaleBias)]
+    assert len(fused) == (len(found) if method == "ours" else 0)
     assert len(found) == (len(convs(model)) if scale else 0)
     for conv in convs(model):
         assert (conv.bias is None) == bool(scale)
