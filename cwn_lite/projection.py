@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from cwn_lite.blocks import BLOCK, dense_rows, project_block_
 from cwn_lite.checks import check_positive, check_real_dense
 from cwn_lite.rows import local_part, row_view
 
@@ -99,7 +100,13 @@ def project_(
     local = local_part(weight, transposed=transposed)
     view, dims = row_view(local, transposed=transposed, groups=groups)
     _check_fan_in(math.prod([view.shape[d] for d in dims]), centralize)
-    view.copy_(_nearest(view, dims, c, centralize, spherize))
+    rows = dense_rows(local) if centralize and spherize and not transposed else None
+    if rows is None:
+        view.copy_(_nearest(view, dims, c, centralize, spherize))
+    else:
+        for block in rows.split(max(1, BLOCK // rows.shape[1])):
+            if not project_block_(block, c):
+                block.copy_(_nearest(block, (1,), c, centralize, spherize))
     return weight
 
 
