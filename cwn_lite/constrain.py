@@ -6,15 +6,16 @@ momentum and weight decay: stock SGD followed by the exact projection is Algorit
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cwn_lite.buckets import project_modules_
 from cwn_lite.checks import check_positive
-from cwn_lite.projection import C_HE, project_
+from cwn_lite.projection import C_HE
 from cwn_lite.rows import layout, local_part, row_view
 from cwn_lite.selection import select
 
@@ -121,8 +122,7 @@ class Constraint:
 
     def project(self) -> None:
         """Project all constrained weights now, for example after loading a checkpoint."""
-        for module in self._modules.values():
-            self._project(module)
+        self._project(self._modules.values())
 
     @torch.no_grad()
     def violation(self) -> float:
@@ -149,13 +149,11 @@ class Constraint:
         if not _attached(self._optimizer):
             self._optimizer.defaults = dict(self._optimizer.defaults)
 
-    def _project(self, module: nn.Module) -> None:
-        project_(_weight(module), self.c, centralize=self.centralize, spherize=self.spherize, **layout(module))
+    def _project(self, modules: Iterable[nn.Module]) -> None:
+        project_modules_(modules, self.c, centralize=self.centralize, spherize=self.spherize)
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        for module in self._modules.values():
-            if _weight(module).grad is not None:
-                self._project(module)
+        self._project(module for module in self._modules.values() if _weight(module).grad is not None)
 
     def _shared_with(self, modules: dict[str, nn.Module]) -> list[str]:
         mine = {id(module.weight) for module in self._modules.values()}

@@ -1,0 +1,69 @@
+"""Many small weights projected together: a GPU then launches a kernel per shape and not per weight."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from cwn_lite.projection import _nearest, project_
+from cwn_lite.rows import layout
+
+# Larger weights keep a GPU busy alone; copying them together would cost more than the launches.
+SMALL = 1 << 18
+# Values stacked at a time: what is allocated does not grow with the model.
+MOST = 1 << 22
+
+
+def project_modules_(modules: Iterable[nn.Module], c: float, *, centralize: bool, spherize: bool) -> None:
+    """Project the weights of layers onto the constraint set, in place; the result is that of ``project_`` on each.
+
+    Args:
+        modules: Linear layers and convolutions.
+        c: squared norm of each row.
+        centralize: impose zero mean.
+        spherize: impose the norm.
+    """
+    buckets: dict[tuple[object, ...], list[Tensor]] = defaultdict(list)
+    for module in modules:
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        if _stackable(weight, module):
+            buckets[weight.shape, weight.dtype, weight.device].append(weight)
+        else:
+            project_(weight, c, centralize=centralize, spherize=spherize, **layout(module))
+    for weights in buckets.values():
+        for chunk in _chunks(weights):
+            project_stacked_(chunk, c, centralize=centralize, spherize=spherize)
+
+
+@torch.no_grad()
+def project_stacked_(weights: list[Tensor], c: float, *, centralize: bool, spherize: bool) -> None:
+    """Project weights of one shape, dtype and device in one go, in place.
+
+    Args:
+        weights: each ``(out, in / groups, *kernel)``.
+        c: squared norm of each row.
+        centralize: impose zero mean.
+        spherize: impose the norm.
+
+    Example:
+        >>> twins = [torch.randn(8, 3, 3, 3), torch.randn(8, 3, 3, 3)]
+        >>> project_stacked_(twins, 2.0, centralize=True, spherize=True)
+        >>> all(bool((w.flatten(1).square().sum(1) - 2).abs().max() < 1e-5) for w in twins)
+        True
+    """
+    stacked = torch.stack(weights)
+    nearest = _nearest(stacked, tuple(range(2, stacked.ndim)), c, centralize, spherize)
+    torch._foreach_copy_(weights, list(nearest.unbind()))
+
+
+def _stackable(weight: Tensor, module: nn.Module) -> bool:
+    plain = weight.device.type != "cpu" and not hasattr(weight, "placements")  # a DTensor holds a part of its rows
+    return plain and not layout(module)["transposed"] and weight.numel() <= SMALL
+
+
+def _chunks(weights: list[Tensor]) -> Iterator[list[Tensor]]:
+    size = max(1, MOST // weights[0].numel())
+    for start in range(0, len(weights), size):
+        yield weights[start : start + size]

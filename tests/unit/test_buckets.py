@@ -1,0 +1,68 @@
+"""Weights of one shape projected together: the same result, bounded memory, and each weight exactly once."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from cwn_lite import buckets
+from cwn_lite.projection import project_
+
+
+def layers() -> list[nn.Module]:
+    torch.manual_seed(0)
+    return [
+        *[nn.Conv2d(8, 8, 3) for _ in range(5)],
+        *[nn.Conv2d(8, 8, 3).to(memory_format=torch.channels_last) for _ in range(2)],
+        nn.Conv2d(8, 16, 3),
+        nn.Conv2d(16, 16, 3, groups=4),
+        nn.Linear(12, 6),
+        nn.Conv2d(8, 8, 3).double(),
+        nn.ConvTranspose2d(8, 8, 3),
+    ]
+
+
+@pytest.mark.parametrize("centralize", [True, False])
+@pytest.mark.parametrize("spherize", [True, False])
+@pytest.mark.parametrize("most", [1, 1200, 1 << 22])
+def test_together_is_one_by_one(centralize: bool, spherize: bool, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    stacks: list[int] = []
+    real = buckets.project_stacked_
+
+    def counting(weights: list[torch.Tensor], *arguments: float, **settings: bool) -> None:
+        stacks.append(len(weights))
+        real(weights, *arguments, **settings)
+
+    # What a CPU does one by one, as it would be on a GPU.
+    monkeypatch.setattr(buckets, "_stackable", lambda w, module: not isinstance(module, nn.ConvTranspose2d))
+    monkeypatch.setattr(buckets, "project_stacked_", counting)
+    monkeypatch.setattr(buckets, "MOST", most)
+    together, alone = layers(), layers()
+    strides = [layer.weight.stride() for layer in together]
+    buckets.project_modules_(together, 3.0, centralize=centralize, spherize=spherize)
+    for layer in alone:
+        transposed = isinstance(layer, nn.ConvTranspose2d)
+        project_(layer.weight, 3.0, centralize=centralize, spherize=spherize, transposed=transposed)
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a.weight, b.weight, rtol=1e-6, atol=1e-6)
+    assert [layer.weight.stride() for layer in together] == strides
+    assert sum(stacks) == len(together) - 1
+    assert max(stacks) == {1: 1, 1200: 2, 1 << 22: 7}[most]
+
+
+def test_on_a_cpu_and_for_large_weights_one_by_one() -> None:
+    assert not buckets._stackable(nn.Conv2d(8, 8, 3).weight, nn.Conv2d(8, 8, 3))
+    for width, small in ((8, True), (640, False)):
+        layer = nn.Conv2d(width, width, 3, device="meta")
+        assert buckets._stackable(layer.weight, layer) == small
+    turned = nn.ConvTranspose2d(8, 8, 3, device="meta")
+    assert not buckets._stackable(turned.weight, turned)
+
+
+def test_degenerate_rows_are_those_of_the_reference() -> None:
+    weights = [torch.randn(4, 9), torch.zeros(4, 9), torch.full((4, 9), 2.5)]
+    expected = [project_(copy.deepcopy(w)) for w in weights]
+    buckets.project_stacked_(weights, 2.0, centralize=True, spherize=True)
+    for got, want in zip(weights, expected, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-6)
