@@ -92,10 +92,10 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     # On the device before the optimizer sees the parameters; channels-last is the faster layout on both. (torch's
     # overloads of `to` do not know that a module takes a memory format.)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    settings: dict[str, float] = {"lr": recipe.lr, "momentum": recipe.momentum}
     # One kernel for all parameters on a GPU; on a CPU torch's default, with which the recorded runs were made.
-    fused = torch.device(device).type == "cuda" or None
-    optimizer = torch.optim.SGD(_groups(model, recipe), fused=fused, **settings)
+    fused = True if torch.device(device).type == "cuda" else None
+    groups = _groups(model, recipe)
+    optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=fused)
     constraint = _constrain(model, optimizer, recipe)
     return Built(cwn.fuse(model) if recipe.method == "ours" else model, optimizer, constraint)
 
