@@ -1,0 +1,130 @@
+"""Candidates in turn, round after round: a machine that slows down slows all of them, and the ratio stays."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from cwn_lite.lab import provenance
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Time of a candidate over that of the reference, round by round.
+
+    Attributes:
+        median: of the rounds' ratios.
+        low: their first quartile.
+        high: their third quartile.
+        rounds: how many rounds.
+        reference_ms: median time of the reference in milliseconds, for scale only.
+        peak_mib: peak memory of the candidate on a GPU in MiB, ``None`` on a CPU.
+    """
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+    reference_ms: float
+    peak_mib: float | None = None
+
+
+def ratios(
+    candidates: Mapping[str, Callable[[], object]],
+    reference: str,
+    device: torch.device,
+    *,
+    rounds: int,
+    repeat: int = 1,
+) -> dict[str, Ratio]:
+    """Time candidates against one of them.
+
+    In each round every candidate runs in turn, in an order that rotates, and its time is divided by the reference's
+    of the same round. One round before is not counted.
+
+    Args:
+        candidates: name -> what to time.
+        reference: name of the one to divide by.
+        device: a GPU is waited for before each look at the clock.
+        rounds: counted rounds, at least 4.
+        repeat: calls per measurement.
+
+    Raises:
+        ValueError: ``reference`` is no candidate, or there are too few rounds for quartiles.
+    """
+    if reference not in candidates:
+        raise ValueError(f"reference={reference!r} is none of {', '.join(candidates)}")
+    if rounds < 4:
+        raise ValueError(f"rounds={rounds}: quartiles need at least 4")
+    names = list(candidates)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    peaks: dict[str, float] = {}
+    for turn in tqdm(range(rounds + 1), unit="round", mininterval=5.0):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            seconds = _seconds(candidates[name], device, repeat)
+            if device.type == "cuda":
+                peaks[name] = torch.cuda.max_memory_allocated(device) / 2**20
+            if turn:
+                times[name].append(seconds / repeat)
+    scale = 1e3 * statistics.median(times[reference])
+    found = {}
+    for name in names:
+        per_round = [a / b for a, b in zip(times[name], times[reference], strict=True)]
+        low, median, high = statistics.quantiles(per_round, n=4)
+        found[name] = Ratio(median, low, high, rounds, scale, peaks.get(name))
+    return found
+
+
+def _seconds(call: Callable[[], object], device: torch.device, repeat: int) -> float:
+    _wait(device)
+    begun = time.perf_counter()
+    for _ in range(repeat):
+        call()
+    _wait(device)
+    return time.perf_counter() - begun
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def table(title: str, found: Mapping[str, Ratio], reference: str) -> str:
+    """Return ratios as lines of text: median and quartiles."""
+    width = max(map(len, [*found, title]))
+    lines = [f"{title:{width}}  over {reference} ({next(iter(found.values())).reference_ms:.3g} ms)"]
+    for name, ratio in found.items():
+        memory = "" if ratio.peak_mib is None else f", peak {ratio.peak_mib:.0f} MiB"
+        lines.append(f"{name:{width}}  {ratio.median:.3f}  [{ratio.low:.3f}, {ratio.high:.3f}]{memory}")
+    return "\n".join(lines)
+
+
+def write(path: Path, what: str, settings: Mapping[str, Any], found: Mapping[str, Mapping[str, Ratio]]) -> None:
+    """Write measurements with where and with which code they were made, as JSON.
+
+    Args:
+        path: where to; an older file is replaced.
+        what: name of the benchmark.
+        settings: rounds, batch size and the like.
+        found: case -> candidate -> ratio.
+    """
+    device = torch.device(settings["device"])
+    content = {
+        "benchmark": what,
+        "settings": dict(settings),
+        **provenance.source(),
+        "env": provenance.environment(device),
+        "ratios": {case: {name: asdict(ratio) for name, ratio in rows.items()} for case, rows in found.items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
