@@ -141,8 +141,10 @@ class Trainer:
         """Let torch compile the network, and run it once on each shape of a run, before any clock runs.
 
         On CUDA the compiled network is a CUDA graph, so that a small one does not wait for kernel launches. Where
-        compilation fails, the run goes on without, and says so.
+        compilation fails, the run goes on without, and says so. A run that processes share is not compiled.
         """
+        if self.world.size > 1:  # the compiled network would stand in the place of the one that shares gradients
+            return
         state = copy.deepcopy(self.state_dict())
         cuda = self.device.type == "cuda"
         self._network = torch.compile(self.model, mode="reduce-overhead" if cuda else None, dynamic=False)

@@ -45,6 +45,16 @@ def test_three_shares_of_a_batch_weigh_as_one(tiny: Recipe, toy: Dataset, monkey
     assert float(averaged) / 3 == pytest.approx(float(per_image.mean()))
 
 
+def test_a_shared_run_keeps_what_shares_its_gradients(
+    tiny: Recipe, toy: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(World, "wrap", lambda self, model, device: torch.nn.Sequential(model))
+    trainer = Trainer(tiny, 0, toy, world=World(0, 2))
+    wrapped = trainer._network
+    trainer.compile()
+    assert trainer._network is wrapped and not trainer.compiled
+
+
 def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "cwn_lite.lab", *arguments]
