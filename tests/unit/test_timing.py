@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+import cwn_lite as cwn
 from benchmarks import timing
+from benchmarks.inference import forward, networks
 from benchmarks.optimizer_step import candidates
 from benchmarks.timing import ratios, table, write
 from benchmarks.training_step import METHODS, step
@@ -82,8 +85,17 @@ def test_a_step_trains(method: str) -> None:
     once()
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # geoopt compiles at import, in torch's old way
 def test_the_optimizer_steps_run() -> None:
     found = candidates("resnet20", CPU)
     assert {"SGD", "SGD and projection", "copy of the parameters"} <= set(found)
     for call in found.values():
         call()
+
+
+@pytest.mark.parametrize("name", ["resnet20", "cnn16"])
+def test_folded_networks_are_plain_ones(name: str) -> None:
+    found = networks(name, CPU)
+    kinds = [[type(m) for m in found[key].modules() if not list(m.children())] for key in found if "folded" in key]
+    assert all(kind is not cwn.ScaleBias and kind is not nn.BatchNorm2d for kinds in kinds for kind in kinds)
+    forward(found["ours, folded"], 2, CPU)()

@@ -1,0 +1,102 @@
+"""Inference of folded networks over that of a plain one: `python -m benchmarks.inference`.
+
+Folded, ours and batch norm are convolutions with bias, as the plain network is: the ratios should be 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+import cwn_lite as cwn
+from benchmarks.timing import Ratio, ratios, table, write
+from benchmarks.training_step import NETWORKS
+from cwn_lite.lab.methods import build
+from cwn_lite.lab.recipe import Recipe
+from cwn_lite.lab.run import pick_device
+
+REFERENCE = "plain"
+
+
+def networks(name: str, device: torch.device) -> dict[str, nn.Module]:
+    """Return networks in eval mode: plain, and ours and batch norm before and after folding.
+
+    Args:
+        name: one of ``NETWORKS``.
+        device: where to.
+
+    Raises:
+        RuntimeError: folding changed what a network computes.
+    """
+    made = {
+        m: build(Recipe(name="b", method=m, **NETWORKS[name]), 0, device).model.eval() for m in ("plain", "ours", "bn")
+    }
+    folded = {
+        "plain": made["plain"],
+        "ours": made["ours"],
+        "ours, folded": cwn.fold(made["ours"]),
+        "bn": made["bn"],
+        "bn, folded": fold_batchnorm(copy.deepcopy(made["bn"])),
+    }
+    x = torch.randn(2, 3, 32, 32, device=device)
+    with torch.inference_mode():
+        for method in ("ours", "bn"):
+            expected, got = made[method](x), folded[f"{method}, folded"](x)
+            if not torch.allclose(got, expected, rtol=1e-4, atol=1e-5):
+                raise RuntimeError(f"{name}, {method}: folding moved the output by {(got - expected).abs().max():.1e}")
+    return {key: model.to(memory_format=torch.channels_last) for key, model in folded.items()}  # type: ignore[call-overload]
+
+
+def fold_batchnorm(model: nn.Module) -> nn.Module:
+    """Fold each batch norm into the convolution before it in a Sequential, in place, with torch's own function."""
+    for parent in list(model.modules()):
+        layers = list(parent.named_children()) if isinstance(parent, nn.Sequential) else []
+        for (name, layer), (after, norm) in itertools.pairwise(layers):
+            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(layer, norm))
+                setattr(parent, after, nn.Identity())
+    return model
+
+
+def forward(model: nn.Module, batch: int, device: torch.device) -> Callable[[], object]:
+    """Return one forward pass on random images, bfloat16 autocast on CUDA."""
+    x = torch.randn(batch, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+
+    def once() -> None:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            model(x)
+
+    return once
+
+
+def main() -> None:
+    """Time the networks and print, and with ``--out`` write, what came out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["cnn16", "resnet20"])
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, help="JSON file")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    device = pick_device(given.device)
+    found: dict[str, dict[str, Ratio]] = {}
+    for name in given.networks:
+        calls = {key: forward(model, given.batch, device) for key, model in networks(name, device).items()}
+        found[name] = ratios(calls, REFERENCE, device, rounds=given.rounds)
+        print(table(name, found[name], REFERENCE), flush=True)
+    if given.out:
+        settings = {key: value for key, value in vars(given).items() if key != "out"} | {"device": device.type}
+        write(given.out, "inference", settings, found)
+
+
+if __name__ == "__main__":
+    main()
