@@ -35,9 +35,14 @@ def dense_rows(weight: Tensor) -> Tensor | None:
     dense = weight.is_contiguous() or (
         weight.ndim in formats and weight.is_contiguous(memory_format=formats[weight.ndim])
     )
-    if not dense or weight.stride(0) != n or weight.device.type != "cpu":
+    if not (dense and weight.stride(0) == n and are_fast(weight)):
         return None
-    return weight.as_strided((weight.shape[0], n), (n, 1)) if weight.dtype in (torch.float32, torch.float64) else None
+    return weight.as_strided((weight.shape[0], n), (n, 1))
+
+
+def are_fast(weight: Tensor) -> bool:
+    """Return whether torch's layer norm projects such a weight fast and without a loss of digits."""
+    return weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
 
 
 def project_block_(rows: Tensor, c: float) -> bool:

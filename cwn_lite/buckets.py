@@ -1,4 +1,4 @@
-"""Many small weights projected together: a GPU then launches a kernel per shape and not per weight."""
+"""Many small weights projected together: a GPU then launches a kernel per shape, and Python calls torch as rarely."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from cwn_lite import blocks
 from cwn_lite.projection import _nearest, project_
 from cwn_lite.rows import layout
 
-# Larger weights keep a GPU busy alone; copying them together would cost more than the launches.
-SMALL = 1 << 18
+# Larger weights keep a device busy alone; copying them together would cost more than the calls that it saves.
+SMALL = {"cpu": 1 << 14}
+SMALL_ELSEWHERE = 1 << 18
 # Values stacked at a time: what is allocated does not grow with the model.
 MOST = 1 << 22
 
@@ -53,14 +55,16 @@ def project_stacked_(weights: list[Tensor], c: float, *, centralize: bool, spher
         >>> all(bool((w.flatten(1).square().sum(1) - 2).abs().max() < 1e-5) for w in twins)
         True
     """
-    stacked = torch.stack(weights)
-    nearest = _nearest(stacked, tuple(range(2, stacked.ndim)), c, centralize, spherize)
-    torch._foreach_copy_(weights, list(nearest.unbind()))
+    rows = torch.stack(weights).flatten(2)
+    if not (centralize and spherize and blocks.are_fast(rows) and blocks.project_block_(rows.flatten(0, 1), c)):
+        rows = _nearest(rows, (2,), c, centralize, spherize)
+    torch._foreach_copy_(weights, list(rows.view(len(weights), *weights[0].shape).unbind()))
 
 
 def _stackable(weight: Tensor, module: nn.Module) -> bool:
-    plain = weight.device.type != "cpu" and not hasattr(weight, "placements")  # a DTensor holds a part of its rows
-    return plain and not layout(module)["transposed"] and weight.numel() <= SMALL
+    if hasattr(weight, "placements") or layout(module)["transposed"]:  # a DTensor holds a part of its rows
+        return False
+    return weight.numel() <= SMALL.get(weight.device.type, SMALL_ELSEWHERE)
 
 
 def _chunks(weights: list[Tensor]) -> Iterator[list[Tensor]]:

@@ -34,7 +34,7 @@ def test_together_is_one_by_one(centralize: bool, spherize: bool, most: int, mon
         stacks.append(len(weights))
         real(weights, *arguments, **settings)
 
-    # What a CPU does one by one, as it would be on a GPU.
+    # Also what a CPU does one by one.
     monkeypatch.setattr(buckets, "_stackable", lambda w, module: not isinstance(module, nn.ConvTranspose2d))
     monkeypatch.setattr(buckets, "project_stacked_", counting)
     monkeypatch.setattr(buckets, "MOST", most)
@@ -51,13 +51,12 @@ def test_together_is_one_by_one(centralize: bool, spherize: bool, most: int, mon
     assert max(stacks) == {1: 1, 1200: 2, 1 << 22: 7}[most]
 
 
-def test_on_a_cpu_and_for_large_weights_one_by_one() -> None:
-    assert not buckets._stackable(nn.Conv2d(8, 8, 3).weight, nn.Conv2d(8, 8, 3))
-    for width, small in ((8, True), (640, False)):
-        layer = nn.Conv2d(width, width, 3, device="meta")
-        assert buckets._stackable(layer.weight, layer) == small
-    turned = nn.ConvTranspose2d(8, 8, 3, device="meta")
-    assert not buckets._stackable(turned.weight, turned)
+def test_large_and_transposed_weights_go_one_by_one() -> None:
+    for device, width, small in (("cpu", 16, True), ("cpu", 64, False), ("meta", 64, True), ("meta", 640, False)):
+        layer = nn.Conv2d(width, width, 3, device=device)
+        assert buckets._stackable(layer.weight, layer) == small, (device, width)
+        turned = nn.ConvTranspose2d(width, width, 3, device=device)
+        assert not buckets._stackable(turned.weight, turned)
 
 
 def test_degenerate_rows_are_those_of_the_reference() -> None:
