@@ -26,7 +26,8 @@ class Ratio:
         high: their third quartile.
         rounds: how many rounds.
         reference_ms: median time of the reference in milliseconds, for scale only.
-        peak_mib: peak memory of the candidate on a GPU in MiB, ``None`` on a CPU.
+        peak_mib: peak memory of the candidate on a GPU in MiB above what all of them hold between calls (weights,
+            momentum, last gradients), ``None`` on a CPU.
     """
 
     median: float
@@ -69,11 +70,13 @@ def ratios(
     peaks: dict[str, float] = {}
     for turn in tqdm(range(rounds + 1), unit="round", mininterval=5.0):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            before = 0
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
+                before = torch.cuda.memory_allocated(device)
             seconds = _seconds(candidates[name], device, repeat)
             if device.type == "cuda":
-                peaks[name] = torch.cuda.max_memory_allocated(device) / 2**20
+                peaks[name] = (torch.cuda.max_memory_allocated(device) - before) / 2**20
             if turn:
                 times[name].append(seconds / repeat)
     scale = 1e3 * statistics.median(times[reference])

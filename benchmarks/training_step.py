@@ -84,6 +84,7 @@ def main() -> None:
     methods = list(dict.fromkeys([REFERENCE, *given.methods]))
     found: dict[str, dict[str, Ratio]] = {}
     for network in given.networks:
+        torch.compiler.reset()  # torch compiles some eight graphs of one wrapper, and then no more
         steps = {m: step(network, m, given.batch, device, given.sigma, given.compile) for m in methods}
         found[network] = ratios(steps, REFERENCE, device, rounds=given.rounds, repeat=given.repeat)
         print(table(network, found[network], REFERENCE), flush=True)

@@ -107,7 +107,7 @@ def batch_noise(*, size: int = 4, kind: str = "normal", sigma: float | None = No
     Example:
         >>> noise = batch_noise(size=128)
         >>> round(noise["bn"].spread, 3), round(noise["bn"].rule, 4)
-        (0.064, 0.0625)
+        (0.062, 0.0625)
     """
     if size not in SIZES:
         raise ValueError(f"size must be one of {', '.join(map(str, SIZES))}, got {size}")

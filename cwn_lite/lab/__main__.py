@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,18 +24,22 @@ from .lock import BusyError
 from .profiling import profile
 from .run import FinishedError, Options, default_runs, pick_device, run
 from .tables import table
-from .world import joined
+from .world import ToldError, joined
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the exit status: 0, or 2 with one line on stderr for a mistake."""
+    for stream in (sys.stdout, sys.stderr):  # σ and γ, also where a pipe is of another opinion
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
     given = sys.argv[1:] if argv is None else argv
     arguments = _parser().parse_args(given, argparse.Namespace(given=given))
     try:
         return int(arguments.verb(arguments))
     except LabError as error:
-        if os.environ.get("RANK", "0") == "0":  # torchrun: one process speaks for all
-            print(f"error: {error}", file=sys.stderr)
+        rank = os.environ.get("RANK", "0")
+        if not isinstance(error, ToldError):  # what the leader said once is enough
+            print(f"error: {error}" if rank == "0" else f"error in process {rank}: {error}", file=sys.stderr)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
@@ -102,7 +108,7 @@ def _fill(arguments: argparse.Namespace) -> int:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise LabError("fill under torchrun: fill several GPUs with one fill each, or share one run with `run`")
     if arguments.jobs > 1:
-        return _fill_together(arguments.given, arguments.jobs)
+        return _fill_together(arguments.given, arguments)
     options = replace(_options(arguments), deadline=time.monotonic() + 60 * arguments.minutes)
     cells = missing(options, arguments.seeds, arguments.only)
     if arguments.data is None and any(cell.recipe.data != "digits" for cell in cells):
@@ -112,7 +118,7 @@ def _fill(arguments: argparse.Namespace) -> int:
         print("without --policies the recipes on Fast AutoAugment cannot run", file=sys.stderr)
         cells = [cell for cell in cells if cell.recipe.policy != "fastaa"]
     counts: Counter[str] = Counter()
-    unloadable = 0
+    errors = 0
 
     def load(kind: str) -> Dataset:
         return data.load(kind, arguments.data)
@@ -122,8 +128,8 @@ def _fill(arguments: argparse.Namespace) -> int:
             counts["busy"] += 1
             print(f"{cell.recipe.name} seed {cell.seed}: {outcome}", flush=True)
         elif isinstance(outcome, LabError):
-            unloadable += 1
-            print(f"error: {outcome}; going on without {cell.recipe.data}", file=sys.stderr)
+            errors += 1
+            print(f"error: {outcome}", file=sys.stderr)
         elif outcome is None:
             counts["begun"] += 1
             print(f"{cell.recipe.name} seed {cell.seed} stopped; the next fill goes on from its checkpoint", flush=True)
@@ -132,22 +138,34 @@ def _fill(arguments: argparse.Namespace) -> int:
             print(listing.outcome(outcome), flush=True)  # whole lines, where several fills share a log
     left = len(missing(options, arguments.seeds, arguments.only))
     print(", ".join([*(f"{number} {what}" for what, number in counts.items()), f"{left} cells left"]))
-    if unloadable and not counts:
+    if errors and not counts:
         return 2
     stopped_early = counts["begun"] and time.monotonic() < options.deadline
     return 130 if stopped_early else 0
 
 
-def _fill_together(given: list[str], jobs: int) -> int:
+def _fill_together(given: list[str], arguments: argparse.Namespace) -> int:
     """Start the same fill several times, for runs that leave most of a device idle; locks keep them apart."""
     command = [sys.executable, "-m", "cwn_lite.lab", *given, "--jobs", "1", "--quiet"]
-    children = [subprocess.Popen(command) for _ in range(jobs)]
+    if arguments.threads is None:
+        command += ["--threads", str(max(1, torch.get_num_threads() // arguments.jobs))]
+    children: list[subprocess.Popen[bytes]] = []
+
+    def end_all(number: int, frame: object) -> None:
+        for child in children:
+            child.terminate()  # each stops with a checkpoint
+
+    before = signal.signal(signal.SIGTERM, end_all)
     try:
-        return max(child.wait() for child in children)
-    except KeyboardInterrupt:  # the terminal sent it to the children, too: they stop with checkpoints
+        children += [subprocess.Popen(command) for _ in range(arguments.jobs)]
+        codes = [child.wait() for child in children]
+    except KeyboardInterrupt:  # the terminal sent it to the children, too
         for child in children:
             child.wait()
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return next((abs(code) for code in codes if code), 0)  # a killed child has a negative one
 
 
 def _options(arguments: argparse.Namespace) -> Options:

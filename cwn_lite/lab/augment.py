@@ -128,8 +128,8 @@ def cutout(x: Tensor, hole: Tensor, side: int) -> Tensor:
     Reference: DeVries and Taylor, Improved regularization of CNNs with Cutout, 2017.
     """
     height, width = x.shape[-2:]
-    size = torch.tensor([height, width], device=x.device)
-    first = (hole * size).floor().long() - side // 2
-    rows, columns = (torch.arange(n, device=x.device) - first[:, axis, None] for axis, n in ((0, height), (1, width)))
+    # No tensor made of numbers: on a GPU that copy would wait for all that is under way.
+    first = [(hole[:, axis] * n).floor().long() - side // 2 for axis, n in ((0, height), (1, width))]
+    rows, columns = (torch.arange(n, device=x.device) - f[:, None] for f, n in zip(first, (height, width), strict=True))
     inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
     return x.masked_fill(inside[:, None], 0.0)

@@ -43,7 +43,8 @@ def _changes(r: Recipe, data: str) -> list[str]:
         (data != title, f"images: {data}"),
         (r.augment == "none", "no augmentation"),
         (r.policy == "autoaugment", "AutoAugment, not Fast AutoAugment"),
-        (r.batch not in (4, 16, 128), f"batch {r.batch}"),
+        (r.batch not in ((4, 16, 128) if r.net == "wrn" and r.policy == "fastaa" else (128,)), f"batch {r.batch}"),
+        (r.momentum != 0.9, f"momentum {r.momentum:g}"),
         (r.init_scale != 1, f"first weights times {r.init_scale:.2g}"),
         (r.warmup_epochs > 0, f"{r.warmup_epochs} epochs of warm-up"),
     ]
@@ -52,6 +53,9 @@ def _changes(r: Recipe, data: str) -> list[str]:
         found += [
             ((r.lr, r.weight_decay) != (lr * r.batch / 128, decay), f"lr {r.lr:.3g} and decay {r.weight_decay:g}"),
             (r.c != 2, f"c = {r.c:.3g}, not 2"),
+            (not r.centralize, "rows not centred"),
+            (not r.spherize, "rows not on the sphere"),
+            (r.decay_scale_bias, "decay of scale and bias, too"),
             (r.sigma > 0 and r.schedule != _SCHEDULES[r.net], f"{r.schedule} noise"),
             (r.sigma == 0, "no noise"),
         ]
@@ -69,6 +73,8 @@ def _gaps(r: Recipe) -> list[str]:
         (not ours, f"lr {r.lr:.3g} and decay {r.weight_decay:g} of {decayed}"),
         (branches and r.residual == "sum", f"γ of branches starts at {r.residual_gamma:.2g}"),
         (r.residual == "nf", f"branches scaled as in NF-ResNet, α = {r.residual_alpha:g}"),
+        (r.ws_gain is not None and "ws" in r.method, f"rows of norm {r.ws_gain or 0:.3g}"),
+        (r.groups != 16 and "gn" in r.method, f"{r.groups} groups, not 16"),
         (r.cutout > 0, f"Cutout of {r.cutout} pixels"),
         (ours and r.classifier != "free", f"classifier {r.classifier}"),
     ]

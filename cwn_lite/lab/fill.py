@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from . import recipes, results
 from .data import Dataset
 from .errors import LabError
@@ -53,9 +55,10 @@ def fill(
     """Run cells one after the other; yield each with its result.
 
     A cell that another process works on is tried again at the end, and then yielded with the ``BusyError``; one that
-    another process finished in the meantime is passed over. A cell whose data set cannot be loaded is yielded with
-    that error, and the others of this data set are passed over. A cell that the deadline or a signal stopped is
-    yielded with ``None``, and is the last.
+    another process finished in the meantime is passed over. A cell that cannot be run, because of its checkpoint or
+    of the memory for instance, is yielded with that error. So is the first whose data set cannot be loaded, and the
+    others of this data set are passed over. A cell that the deadline or a signal stopped is yielded with ``None``,
+    and is the last.
 
     Args:
         cells: what :func:`missing` returned.
@@ -74,7 +77,7 @@ def fill(
                 loaded[kind] = load(kind)
             except LabError as error:
                 loaded[kind] = None
-                yield cell, error
+                yield cell, LabError(f"{error}; going on without {kind}")
         data = loaded[kind]
         if data is None:
             continue
@@ -88,6 +91,11 @@ def fill(
                 queue.append(cell)
                 continue
             outcome = error
+        except LabError as error:
+            # A new error, without the traceback: its frames hold the network, and with it a GPU's memory.
+            outcome = LabError(str(error))
+        if isinstance(outcome, LabError) and options.device.type == "cuda":
+            torch.cuda.empty_cache()
         yield cell, outcome
         if outcome is None:
             return

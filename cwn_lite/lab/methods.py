@@ -105,7 +105,10 @@ def _constrain(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recip
         return None
     if recipe.classifier != "free":
         classifier = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-        project = partial(cwn.project_, classifier.weight, recipe.c, spherize=recipe.classifier == "constrained")
+        as_others = {"centralize": recipe.centralize, "spherize": recipe.spherize}
+        only_centred = {"centralize": True, "spherize": False}
+        constraint = as_others if recipe.classifier == "constrained" else only_centred
+        project = partial(cwn.project_, classifier.weight, recipe.c, **constraint)
         project()
 
         def after_step(*_: object) -> None:
@@ -136,7 +139,10 @@ def _set_residual_gamma(model: nn.Module, gamma: float) -> None:
     for block in model.modules():
         if not isinstance(block, Block | WideBlock):
             continue
-        scales = [module.g for module in block.branch[-1].modules() if isinstance(module, RowGain)]
+        last = block.branch[-1]
+        scales = [module.g for module in last.modules() if isinstance(module, RowGain)]
+        # Weight normalization keeps the length of each row in a parameter of its own.
+        scales += [p for name, p in last.named_parameters() if name == "parametrizations.weight.original0"]
         # A WideBlock's branch ends with a convolution; the scale before the ReLU before it does the same.
         norm = block.branch[1 if isinstance(block, WideBlock) else -1]
         if not isinstance(norm, nn.Conv2d | nn.ReLU):

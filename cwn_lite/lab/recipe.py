@@ -130,6 +130,8 @@ class Recipe:
             raise ValueError(f"policy={self.policy!r} is for colour images of 32 x 32 pixels, and digits are grey ones")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} leaves nothing of {self.epochs} epochs")
+        if self.classifier == "constrained" and not (self.centralize or self.spherize):
+            raise ValueError("classifier='constrained' as all other weights, and those are not: choose a constraint")
         if self.classifier != "free" and self.method != "ours":
             raise ValueError(f"classifier={self.classifier!r} is a constraint, and method={self.method!r} has none")
 

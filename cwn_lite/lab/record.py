@@ -51,6 +51,14 @@ class Session:
         return [*self.earlier, {"started": self.started, "wall_s": seconds, **self.source, "env": self.env}]
 
 
+def _skipped(trainer: Trainer) -> dict[str, str]:
+    if trainer.constraint is None:
+        return {}
+    skipped, classifier = dict(trainer.constraint.skipped), trainer.recipe.classifier
+    own = "" if classifier == "free" else f"; {classifier} by the recipe"
+    return {name: reason + (own if "classifier" in reason else "") for name, reason in skipped.items()}
+
+
 def make(trainer: Trainer, data: Dataset, session: Session, failure: str | None = None) -> Result:
     """Return the result of a run that is done, diverged, or failed with ``failure``."""
     sessions = session.records()
@@ -75,7 +83,7 @@ def make(trainer: Trainer, data: Dataset, session: Session, failure: str | None 
         epoch_s=trainer.epoch_s,
         parameters=parameter_count(trainer.model),
         constrained=list(trainer.constraint.names) if trainer.constraint else [],
-        skipped=dict(trainer.constraint.skipped) if trainer.constraint else {},
+        skipped=_skipped(trainer),
         curve=trainer.curve,
         final={key: trainer.curve[-1][key] for key in numbers} if well else None,
         weights_sha256=weights_sha256(trainer.model) if well else None,

@@ -20,8 +20,12 @@ from .errors import LabError
 from .files import check_writable
 from .recipe import Recipe
 from .results import Result
-from .train import Trainer
-from .world import World
+from .train import CHECK_EVERY, Trainer
+from .world import ToldError, World
+
+
+class MachineError(LabError):
+    """The machine failed, and not the program: nothing is recorded, and the cell can be tried again."""
 
 
 class FinishedError(LabError):
@@ -96,6 +100,7 @@ def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | 
 
     Raises:
         BusyError: another process works on this cell.
+        MachineError: memory ran out, a device failed or another process of the run did; a checkpoint stays.
         FinishedError: the result exists.
         LabError: the checkpoint is unusable.
     """
@@ -104,6 +109,7 @@ def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | 
     with contextlib.ExitStack() as held, interrupt.requests() as stop_asked:
         _claim(held, recipe, seed, options)
         identity = {"recipe_sha": recipe.sha, "seed": seed, "data": data.sha256}
+        identity |= {"device": options.device.type, "processes": options.world.size}
         trainer = Trainer(recipe, seed, data, options.device, options.world, options.policies)
         earlier: list[dict[str, Any]] = []
         if saved_state.exists():
@@ -123,18 +129,26 @@ def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | 
         try:
             if not _train(trainer, options, save, stop_asked):
                 return None
-        except (OSError, MemoryError, torch.cuda.OutOfMemoryError):
-            raise  # the machine's fault: try again elsewhere
+        except OSError:
+            raise  # a full disk, for instance, which stops all that follows
         except Exception as error:
-            if not options.world.leads:
-                raise  # torchrun then ends the other processes
             failure = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            (cell / "traceback.txt").write_text(traceback.format_exc())
+            # Where processes share a run, the fault may be another one's; torchrun ends them all.
+            if options.world.size > 1 or _machines_fault(error):
+                raise MachineError(f"{recipe.name} seed {seed} stopped: {failure}; nothing is recorded") from error
+            (cell / "traceback.txt").write_text(traceback.format_exc(), encoding="utf8")
         result = record.make(trainer, data, session, failure)
         if options.world.leads:
             results.write(result, options.out)
             saved_state.unlink(missing_ok=True)
         return result
+
+
+def _machines_fault(error: Exception) -> bool:
+    """Return whether another machine, or the same one later, may train this cell."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in ("CUDA", "CUBLAS", "cuDNN", "CUDNN"))
 
 
 def _claim(held: contextlib.ExitStack, recipe: Recipe, seed: int, options: Options) -> None:
@@ -154,7 +168,7 @@ def _claim(held: contextlib.ExitStack, recipe: Recipe, seed: int, options: Optio
             raise
     refusal = options.world.tell(None)
     if refusal is not None:
-        raise LabError(refusal)
+        raise ToldError(refusal)
 
 
 def _train(trainer: Trainer, options: Options, save: Callable[[], None], stop_asked: Callable[[], bool]) -> bool:
@@ -170,7 +184,9 @@ def _train(trainer: Trainer, options: Options, save: Callable[[], None], stop_as
                 bar.set_postfix_str(text, refresh=False)
             now = time.monotonic()
             leave = not trainer.done and (now > options.deadline or stop_asked())
-            leave = options.world.any(leave, trainer.device)
+            if options.world.size > 1:  # asking the others makes a GPU wait: not at each step
+                ask = trainer.batch % CHECK_EVERY[trainer.device.type] == 0
+                leave = ask and options.world.any(leave, trainer.device)
             if trainer.batch == 0 or leave or now - saved >= options.checkpoint_s:
                 save()
                 saved = now

@@ -155,6 +155,7 @@ def cell(runs: Sequence[Result]) -> str:
     """
     if not runs:
         return "not run yet"
+    _check_one_kind(runs)
     well = list(errors(runs).values())
     parts = []
     if well:
@@ -175,11 +176,27 @@ def difference(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) ->
         b: runs of another one.
         level: coverage of the interval.
     """
+    _check_one_kind([*a, *b])
     mine, theirs = errors(a), errors(b)
     if len(mine.keys() & theirs.keys()) < 2:
         return ""
     found = paired_difference(mine, theirs, level)
     return f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]".replace("-", "−")
+
+
+def _check_one_kind(runs: Sequence[Result]) -> None:
+    """Refuse runs that differ in how they were computed by more than rounding.
+
+    Raises:
+        LabError: float32 and bfloat16, or batch norm over whole batches and over parts of them.
+    """
+    precisions = {str(run.env.get("precision")) for run in runs}
+    # With several processes each takes its batch statistics over its own part of the batch.
+    shares = {run.env.get("processes", 1) for run in runs if run.method in ("bn", "ws+bn")}
+    for what, found in (("precisions", precisions), ("numbers of processes under batch norm", shares)):
+        if len(found) > 1:
+            names = ", ".join(sorted({run.name for run in runs}))
+            raise LabError(f"{names}: results of {len(found)} {what} ({', '.join(map(str, sorted(found)))}) do not mix")
 
 
 def _row(name: str, group: list[Result], paper: dict[str, Any]) -> Row:
@@ -189,6 +206,7 @@ def _row(name: str, group: list[Result], paper: dict[str, Any]) -> Row:
     ):
         if len(values) > 1:
             raise LabError(f"{name}: results of {len(values)} {what} ({', '.join(sorted(values))}) do not mix")
+    _check_one_kind(group)
     well = [result for result in group if result.status == "done"]
     return Row(
         name,

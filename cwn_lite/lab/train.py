@@ -145,6 +145,9 @@ class Trainer:
         """
         if self.world.size > 1:  # the compiled network would stand in the place of the one that shares gradients
             return
+        # All networks compile the same wrapper, and torch stops compiling it after some eight graphs without a word:
+        # the second run of a process would be eager. It forgets the networks of earlier runs here.
+        torch.compiler.reset()
         state = copy.deepcopy(self.state_dict())
         cuda = self.device.type == "cuda"
         self._network = torch.compile(self.model, mode="reduce-overhead" if cuda else None, dynamic=False)

@@ -15,6 +15,10 @@ from torch.nn.parallel import DistributedDataParallel
 from .errors import LabError
 
 
+class ToldError(LabError):
+    """What the leader of the processes refused, and has said already."""
+
+
 @dataclass(frozen=True)
 class World:
     """Which process this is, and of how many; alone, every method does nothing at no cost.
@@ -101,8 +105,9 @@ def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
     if device.type == "cuda":
         local = int(os.environ["LOCAL_RANK"])
         if local >= torch.cuda.device_count():
+            count = torch.cuda.device_count()
             raise LabError(
-                f"torchrun started process {local + 1} here, and torch sees {torch.cuda.device_count()} GPUs"
+                f"torchrun started process {local + 1} here, and torch sees {count} GPUs: --nproc-per-node {count}"
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)

@@ -4,6 +4,7 @@ import dataclasses
 
 from cwn_lite.lab import recipes
 from cwn_lite.lab.deviations import deviations
+from cwn_lite.lab.recipe import Recipe
 
 SAME = "CIFAR-10"
 
@@ -42,11 +43,20 @@ def test_every_change_is_named() -> None:
         "classifier": ("centred", "classifier centred: not printed"),
         "warmup_epochs": (5, "5 epochs of warm-up"),
         "init_scale": (10.0, "first weights times 10"),
+        "momentum": (0.0, "momentum 0"),
+        "centralize": (False, "rows not centred"),
+        "spherize": (False, "rows not on the sphere"),
+        "decay_scale_bias": (True, "decay of scale and bias, too"),
     }
+    elsewhere = {"name", "method", "data", "net", "residual", "residual_alpha", "residual_gamma", "groups", "ws_gain"}
+    assert {field.name for field in dataclasses.fields(Recipe)} == set(changes) | elsewhere
     for field, (value, text) in changes.items():
         assert text in of("cnn-ours-e200", **{field: value}), field
         assert text not in of("cnn-ours-e200"), field
     assert "images: CIFAR-10, JPEG quality 75" in of("cnn-ours-e200", "CIFAR-10, JPEG quality 75")
+    assert "rows of norm 1.41: not printed" in of("grid16-ws-scaled-lr0.1-wd0.0005-init1-e4")
+    assert "8 groups, not 16: not printed" in of("cnn-gn-e200", groups=8)
+    assert "batch 4" in of("batch-cnn-ours-b4-e30")
     nf = of("resnet110-ours-e200", residual="nf")
     assert "branches scaled as in NF-ResNet, α = 0.2: not printed" in nf and not any("γ" in text for text in nf)
 

@@ -9,10 +9,12 @@ import torch
 from cwn_lite.lab import data, priority, recipes, results
 from cwn_lite.lab import fill as fill_module
 from cwn_lite.lab.data import Dataset
+from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.fill import fill, missing
 from cwn_lite.lab.lock import BusyError, hold
 from cwn_lite.lab.recipe import Recipe
 from cwn_lite.lab.run import Options, cell_folder, run
+from cwn_lite.lab.train import Trainer
 
 
 def names(options: Options, seeds: int, only: str | None = None) -> list[tuple[str, int]]:
@@ -89,3 +91,23 @@ def test_nothing_is_begun_after_the_deadline(two: list[Recipe], toy: Dataset, op
 def test_digits_need_no_data() -> None:
     assert {recipe.data for recipe in recipes.select("digits")} == {"digits"}
     assert data.load("digits", "ignored").name == "scikit-learn digits"
+
+
+def test_a_cell_that_cannot_be_run_does_not_stop_the_others(
+    two: list[Recipe], toy: Dataset, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt = cell_folder(options.runs, two[0], 0)
+    spoilt.mkdir(parents=True)
+    (spoilt / "checkpoint").write_bytes(b"junk")
+    outcomes = {cell.recipe.name: outcome for cell, outcome in fill(missing(options, 1), lambda kind: toy, options)}
+    assert isinstance(outcomes["tiny"], LabError) and "not a checkpoint" in str(outcomes["tiny"])
+    assert isinstance(outcomes["tiny-bn"], results.Result)
+    (spoilt / "checkpoint").unlink()
+
+    def full(self: Trainer) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Trainer, "step", full)
+    ((cell, outcome),) = fill(missing(options, 1), lambda kind: toy, options)
+    assert cell.recipe.name == "tiny" and "MemoryError" in str(outcome)
+    assert isinstance(outcome, LabError) and outcome.__traceback__ is None and outcome.__cause__ is None

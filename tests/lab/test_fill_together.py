@@ -40,7 +40,7 @@ def test_two_jobs_share_the_cells(tmp_path: Path) -> None:
     process = fill(tmp_path, "--jobs", "2")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    assert ended(out) == Counter(wanted()), "a cell was run twice, or not at all"
+    assert ended(out) == Counter(wanted()), f"a cell was run twice, or not at all:\n{out}\n{err}"
     assert {(r.name, r.seed) for r in results.load(tmp_path / "out")} == wanted()
     assert out.count(" left\n") == 2  # both had a say
 
@@ -60,3 +60,30 @@ def test_a_killed_fill_loses_nothing(tmp_path: Path) -> None:
     last.communicate(timeout=300)
     assert {(r.name, r.seed) for r in results.load(tmp_path / "out")} == wanted()
     assert not list((tmp_path / "runs").rglob("checkpoint"))
+
+
+@pytest.mark.slow
+def test_ending_the_parent_ends_its_jobs_with_checkpoints(tmp_path: Path) -> None:
+    process = fill(tmp_path, "--jobs", "2", "--only", "late-bn-*", "--checkpoint-minutes", "0")
+    while len(list((tmp_path / "runs").glob("*/seed-*/checkpoint"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    out, _ = process.communicate(timeout=60)  # the pipe closes when the last of them is gone
+    assert process.returncode == 130
+    assert out.count("goes on from its checkpoint") == 2
+    assert len(list((tmp_path / "runs").rglob("checkpoint"))) == 2
+
+
+@pytest.mark.slow
+def test_a_job_that_was_killed_is_no_success(tmp_path: Path) -> None:
+    process = fill(tmp_path, "--jobs", "2", "--only", "late-bn-*", "--checkpoint-minutes", "0")
+    while len(locks := list((tmp_path / "runs").glob("*/seed-*/lock"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.2)
+    os.kill(int(locks[0].read_text()), signal.SIGKILL)
+    time.sleep(0.2)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode != 0

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 import cwn_lite as cwn
 from cwn_lite.lab import measure, recipes
 from cwn_lite.lab.methods import build
-from cwn_lite.lab.models import ResNet, WideBlock, WideResNet, initialize, residual_scaling
+from cwn_lite.lab.models import Block, ResNet, WideBlock, WideResNet, initialize, residual_scaling
 from cwn_lite.lab.recipe import METHODS, Recipe
 from cwn_lite.lab.seeding import generator
 
@@ -121,3 +121,11 @@ def test_initialize_draws_the_same_for_every_method() -> None:
         initialize(net, generator(0, "init"))
     weights = [[m.weight for m in net.modules() if isinstance(m, nn.Conv2d)] for net in nets]
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+@pytest.mark.parametrize("method", ["ours", "bn", "gn", "ws+bn", "wn", "cwn"])
+def test_every_method_with_a_scale_starts_its_branches_as_the_recipe_says(method: str) -> None:
+    recipe = dataclasses.replace(recipes.get(f"resnet20-{method}-e6"), depth=8, residual_gamma=0.0)
+    model = build(recipe).model
+    for block in (m for m in model.modules() if isinstance(m, Block)):
+        assert block.branch(torch.randn(2, block.branch[0].in_channels, 8, 8)).abs().max() == 0

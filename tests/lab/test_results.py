@@ -13,7 +13,7 @@ from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.recipe import Recipe
 from cwn_lite.lab.results import Result
-from cwn_lite.lab.run import FinishedError, Options, run
+from cwn_lite.lab.run import FinishedError, MachineError, Options, run
 from cwn_lite.lab.train import Trainer
 
 
@@ -156,7 +156,7 @@ def test_the_machines_fault_is_no_result(
         raise MemoryError
 
     monkeypatch.setattr(Trainer, "evaluate", full)
-    with pytest.raises(MemoryError):
+    with pytest.raises(MachineError, match=r"tiny seed 0 stopped: MemoryError.*nothing is recorded"):
         run(tiny, 0, toy, options)
     assert not list(options.out.rglob("*.json"))
     monkeypatch.undo()
@@ -201,3 +201,22 @@ def test_results_of_a_recipe_by_its_hash(tiny: Recipe, toy: Dataset, options: Op
     found = results.of(tiny, options.out)
     assert [(r.name, r.seed) for r in found] == [("once-called-otherwise", 0), ("tiny", 1)]
     assert results.of(dataclasses.replace(tiny, lr=0.5), options.out) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("CUDA error: an illegal memory access", False), ("the sizes do not match", True)]
+)
+def test_a_device_that_fails_is_no_result(
+    text: str, kept: bool, tiny: Recipe, toy: Dataset, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Trainer) -> tuple[float, float]:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(Trainer, "evaluate", broken)
+    if kept:
+        result = run(tiny, 0, toy, options)
+        assert result is not None and result.status == "failed"
+    else:
+        with pytest.raises(MachineError, match="CUDA error"):
+            run(tiny, 0, toy, options)
+    assert len(list(options.out.rglob("*.json"))) == kept

@@ -58,6 +58,24 @@ def test_compiling_changes_nothing_but_speed(
         assert mine == pytest.approx(theirs, rel=1e-4)
 
 
+def test_every_run_of_a_process_is_compiled(tiny: Recipe, toy: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch gives up after some eight graphs of what looks to it like one function."""
+    graphs: list[int] = []
+
+    def counting(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
+        graphs[-1] += 1
+        return graph.forward
+
+    real = torch.compile
+    monkeypatch.setattr(
+        train_module.torch, "compile", lambda model, **settings: real(model, backend=counting, dynamic=False)
+    )
+    for seed in range(6):
+        graphs.append(0)
+        Trainer(tiny, seed, toy).compile()
+    assert min(graphs) == max(graphs) > 0
+
+
 def test_compiling_a_resumed_run_keeps_its_place(
     tiny: Recipe, toy: Dataset, quick_compile: list[dict[str, Any]]
 ) -> None:

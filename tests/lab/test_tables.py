@@ -99,3 +99,27 @@ def test_data_sets_do_not_mix() -> None:
     recipe = recipes.get("cnn-ours-e200")
     with pytest.raises(LabError, match="2 data sets"):
         tables.table([result(recipe, 0, 5.0), result(recipe, 1, 5.0, data="CIFAR-10, JPEG quality 75")], PAPER)
+
+
+def test_precisions_do_not_mix() -> None:
+    recipe = recipes.get("cnn-ours-e200")
+    cpu, gpu = (
+        dataclasses.replace(result(recipe, seed, 5.0), env={"precision": name})
+        for seed, name in enumerate(("float32", "bfloat16 autocast"))
+    )
+    for refused in (lambda: tables.cell([cpu, gpu]), lambda: tables.table([cpu, gpu], PAPER)):
+        with pytest.raises(LabError, match="cnn-ours-e200: results of 2 precisions"):
+            refused()
+    with pytest.raises(LabError, match="2 precisions"):
+        tables.difference([cpu], [gpu])
+
+
+@pytest.mark.parametrize(("method", "mixes"), [("ours", True), ("bn", False)])
+def test_batch_norm_over_parts_of_a_batch_is_another_method(method: str, mixes: bool) -> None:
+    recipe = recipes.get(f"cnn-{method}-e200")
+    runs = [dataclasses.replace(result(recipe, s, 5.0), env={"processes": p}) for s, p in enumerate((1, 8))]
+    if mixes:
+        assert tables.cell(runs) == "5.00 ± 0.00 (2)"
+    else:
+        with pytest.raises(LabError, match="numbers of processes under batch norm"):
+            tables.cell(runs)
