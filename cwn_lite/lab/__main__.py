@@ -126,22 +126,28 @@ def _fill(arguments: argparse.Namespace) -> int:
     for cell, outcome in fill(cells, load, options):
         if isinstance(outcome, BusyError):
             counts["busy"] += 1
-            print(f"{cell.recipe.name} seed {cell.seed}: {outcome}", flush=True)
+            _say(f"{cell.recipe.name} seed {cell.seed}: {outcome}")
         elif isinstance(outcome, LabError):
             errors += 1
             print(f"error: {outcome}", file=sys.stderr)
         elif outcome is None:
             counts["begun"] += 1
-            print(f"{cell.recipe.name} seed {cell.seed} stopped; the next fill goes on from its checkpoint", flush=True)
+            _say(f"{cell.recipe.name} seed {cell.seed} stopped; the next fill goes on from its checkpoint")
         else:
             counts[outcome.status] += 1
-            print(listing.outcome(outcome), flush=True)  # whole lines, where several fills share a log
+            _say(listing.outcome(outcome))
     left = len(missing(options, arguments.seeds, arguments.only))
-    print(", ".join([*(f"{number} {what}" for what, number in counts.items()), f"{left} cells left"]))
+    _say(", ".join([*(f"{number} {what}" for what, number in counts.items()), f"{left} cells left"]))
     if errors and not counts:
         return 2
     stopped_early = counts["begun"] and time.monotonic() < options.deadline
     return 130 if stopped_early else 0
+
+
+def _say(text: str) -> None:
+    """Print a line in one piece: several fills may share a log, and `print` writes the end of a line on its own."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _fill_together(given: list[str], arguments: argparse.Namespace) -> int:
