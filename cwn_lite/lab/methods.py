@@ -141,8 +141,9 @@ def _set_residual_gamma(model: nn.Module, gamma: float) -> None:
             continue
         last = block.branch[-1]
         scales = [module.g for module in last.modules() if isinstance(module, RowGain)]
-        # Weight normalization keeps the length of each row in a parameter of its own.
-        scales += [p for name, p in last.named_parameters() if name == "parametrizations.weight.original0"]
+        for name, lengths in last.named_parameters():
+            if name == "parametrizations.weight.original0":  # weight normalization trains the length of each row
+                lengths.data.mul_(gamma)
         # A WideBlock's branch ends with a convolution; the scale before the ReLU before it does the same.
         norm = block.branch[1 if isinstance(block, WideBlock) else -1]
         if not isinstance(norm, nn.Conv2d | nn.ReLU):
