@@ -5,22 +5,19 @@ Folded, ours and batch norm are convolutions with bias, as the plain network is:
 
 from __future__ import annotations
 
-import argparse
 import copy
 import itertools
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import cwn_lite as cwn
-from benchmarks.timing import Ratio, ratios, table, write
+from benchmarks import timing
 from benchmarks.training_step import NETWORKS
 from cwn_lite.lab.methods import build
 from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.run import pick_device
 
 REFERENCE = "plain"
 
@@ -51,6 +48,7 @@ def networks(name: str, device: torch.device) -> dict[str, nn.Module]:
             expected, got = made[method](x), folded[f"{method}, folded"](x)
             if not torch.allclose(got, expected, rtol=1e-4, atol=1e-5):
                 raise RuntimeError(f"{name}, {method}: folding moved the output by {(got - expected).abs().max():.1e}")
+    # torch's overloads of `to` do not know that a module takes a memory format.
     return {key: model.to(memory_format=torch.channels_last) for key, model in folded.items()}  # type: ignore[call-overload]
 
 
@@ -78,24 +76,14 @@ def forward(model: nn.Module, batch: int, device: torch.device) -> Callable[[], 
 
 def main() -> None:
     """Time the networks and print, and with ``--out`` write, what came out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["cnn16", "resnet20"])
+    parser = timing.parser(__doc__, NETWORKS, ["cnn16", "resnet20"], rounds=24)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=24)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, help="JSON file")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    device = pick_device(given.device)
-    found: dict[str, dict[str, Ratio]] = {}
-    for name in given.networks:
-        calls = {key: forward(model, given.batch, device) for key, model in networks(name, device).items()}
-        found[name] = ratios(calls, REFERENCE, device, rounds=given.rounds)
-        print(table(name, found[name], REFERENCE), flush=True)
-    if given.out:
-        settings = {key: value for key, value in vars(given).items() if key != "out"} | {"device": device.type}
-        write(given.out, "inference", settings, found)
+
+    def candidates(network: str, device: torch.device) -> dict[str, Callable[[], object]]:
+        return {key: forward(model, given.batch, device) for key, model in networks(network, device).items()}
+
+    timing.measure("inference", given, candidates, REFERENCE)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,16 @@ float32. A projection that reads and writes each weight once adds 8: the least r
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import nn
 
 import cwn_lite as cwn
-from benchmarks.timing import Ratio, ratios, table, write
+from benchmarks import timing
 from benchmarks.training_step import NETWORKS
 from cwn_lite.lab.methods import build
 from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.run import pick_device
 
 REFERENCE = "SGD"
 
@@ -70,22 +67,8 @@ def _riemannian(network: str, device: torch.device) -> Callable[[], object]:
 
 def main() -> None:
     """Time the steps and print, and with ``--out`` write, what came out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["cnn", "resnet110", "wrn28x10"])
-    parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, help="JSON file")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    device = pick_device(given.device)
-    found: dict[str, dict[str, Ratio]] = {}
-    for network in given.networks:
-        found[network] = ratios(candidates(network, device), REFERENCE, device, rounds=given.rounds)
-        print(table(network, found[network], REFERENCE), flush=True)
-    if given.out:
-        settings = {key: value for key, value in vars(given).items() if key != "out"} | {"device": device.type}
-        write(given.out, "optimizer_step", settings, found)
+    given = timing.parser(__doc__, NETWORKS, ["cnn", "resnet110", "wrn28x10"], rounds=12).parse_args()
+    timing.measure("optimizer_step", given, candidates, REFERENCE)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from cwn_lite.lab import provenance
+from cwn_lite.lab.run import pick_device
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,53 @@ def _seconds(call: Callable[[], object], device: torch.device, repeat: int) -> f
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def parser(
+    description: str | None, networks: Iterable[str], default: list[str], rounds: int
+) -> argparse.ArgumentParser:
+    """Return a command line with the options that all benchmarks have.
+
+    Args:
+        description: what it measures.
+        networks: names to choose from.
+        default: names without a choice.
+        rounds: counted rounds without a choice.
+    """
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--networks", nargs="+", choices=list(networks), default=default)
+    made.add_argument("--rounds", type=int, default=rounds)
+    made.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    made.add_argument("--threads", type=int, default=torch.get_num_threads())
+    made.add_argument("--out", type=Path, help="JSON file")
+    return made
+
+
+def measure(
+    what: str,
+    given: argparse.Namespace,
+    candidates: Callable[[str, torch.device], Mapping[str, Callable[[], object]]],
+    reference: str,
+    repeat: int = 1,
+) -> None:
+    """Time the candidates of each network and print, and with ``--out`` write, their ratios.
+
+    Args:
+        what: name of the benchmark.
+        given: parsed options of :func:`parser`.
+        candidates: maps a network and a device to name -> what to time.
+        reference: name of the candidate to divide by.
+        repeat: calls per measurement.
+    """
+    torch.set_num_threads(given.threads)
+    device = pick_device(given.device)
+    found: dict[str, dict[str, Ratio]] = {}
+    for network in given.networks:
+        found[network] = ratios(candidates(network, device), reference, device, rounds=given.rounds, repeat=repeat)
+        print(table(network, found[network], reference), flush=True)
+    if given.out:
+        settings = {key: value for key, value in vars(given).items() if key != "out"} | {"device": device.type}
+        write(given.out, what, settings, found)
 
 
 def table(title: str, found: Mapping[str, Ratio], reference: str) -> str:

@@ -6,20 +6,17 @@ with nothing behind.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.timing import Ratio, ratios, table, write
+from benchmarks import timing
 from cwn_lite.fuse import unfuse
 from cwn_lite.lab.methods import build
 from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.run import pick_device
 from cwn_lite.lab.settings import CNN, CNN_QUARTER, RESNET_20, RESNET_110, WRN_28_10
 
 NETWORKS = {
@@ -51,6 +48,7 @@ def step(
     model, optimizer, _ = build(replace(recipe, lr=1e-3), 0, device)
     if method == "ours, not fused":
         unfuse(model)
+    # The stubs of torch.compile return a plain callable.
     forward: nn.Module = torch.compile(model) if compiled else model  # type: ignore[assignment]
     x = torch.randn(batch, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
     y = torch.randint(10, (batch,), device=device)
@@ -67,30 +65,20 @@ def step(
 
 def main() -> None:
     """Time the methods and print, and with ``--out`` write, what came out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["cnn16", "resnet20"])
+    parser = timing.parser(__doc__, NETWORKS, ["cnn16", "resnet20"], rounds=12)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--repeat", type=int, default=1, help="steps per measurement")
     parser.add_argument("--sigma", type=float, default=0.1)
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, help="JSON file")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    device = pick_device(given.device)
-    methods = list(dict.fromkeys([REFERENCE, *given.methods]))
-    found: dict[str, dict[str, Ratio]] = {}
-    for network in given.networks:
+
+    def candidates(network: str, device: torch.device) -> dict[str, Callable[[], None]]:
         torch.compiler.reset()  # torch compiles some eight graphs of one wrapper, and then no more
-        steps = {m: step(network, m, given.batch, device, given.sigma, given.compile) for m in methods}
-        found[network] = ratios(steps, REFERENCE, device, rounds=given.rounds, repeat=given.repeat)
-        print(table(network, found[network], REFERENCE), flush=True)
-    if given.out:
-        settings = {key: value for key, value in vars(given).items() if key != "out"} | {"device": device.type}
-        write(given.out, "training_step", settings, found)
+        methods = dict.fromkeys([REFERENCE, *given.methods])
+        return {m: step(network, m, given.batch, device, given.sigma, given.compile) for m in methods}
+
+    timing.measure("training_step", given, candidates, REFERENCE, given.repeat)
 
 
 if __name__ == "__main__":

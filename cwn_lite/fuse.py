@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from cwn_lite.checks import check_module
 from cwn_lite.feeds import Feeds
@@ -75,6 +75,7 @@ def unfuse(model: nn.Module) -> nn.Module:
         model: changed in place; a model that is not fused stays as it is.
     """
     for module in model.modules():
+        # To a type checker the class of an object never changes.
         if isinstance(module, FusedScaleBias):
             module.__class__ = ScaleBias  # type: ignore[assignment]
         elif isinstance(module, FusedMap):
@@ -126,10 +127,10 @@ class FusedLinear(FusedMap, nn.Linear):
         return F.linear(x, *self.fused(x))
 
 
-class _FusedConv(FusedMap):
+class _FusedConv(FusedMap, _ConvNd):
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.fused(x)
-        return self._conv_forward(x, weight, bias)  # type: ignore[operator, no-any-return]
+        return self._conv_forward(x, weight, bias)
 
 
 class FusedConv1d(_FusedConv, nn.Conv1d):
@@ -148,6 +149,7 @@ class _FusedConvTranspose(FusedMap, _ConvTransposeNd):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         weight, bias = self.fused(x)
         axes = len(self.kernel_size)
+        # torch types these tuples more loosely than its own functions ask for.
         kernel = self.stride, self.padding, self.kernel_size
         padding = self._output_padding(x, output_size, *kernel, axes, self.dilation)  # type: ignore[arg-type]
         transpose = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[axes - 1]
@@ -189,4 +191,5 @@ def _attach(layer: nn.Module, scale: ScaleBias) -> None:
     # The classes change and the objects do not: optimizers, constraints and hooks hold on to them.
     scale.__class__ = FusedScaleBias
     layer.__class__ = _FUSED[type(layer)]
+    # A Module is typed to hold tensors and modules only; a tuple keeps the scale out of the layer's own parameters.
     layer.scale = (scale,)  # type: ignore[assignment]

@@ -156,6 +156,7 @@ def draw_batch_noise(**settings: float | str | None) -> Figure:
         >>> len(draw_batch_noise(size=16).axes)
         2
     """
+    # Settings of three types in one dict: batch_noise checks each by name.
     noise: Mapping[str, Noise] = batch_noise(**settings)  # type: ignore[arg-type]
     titles = {"bn": r"$\sigma_y / \sigma_B$", "ours": r"$1 + \eta$"}
     low, high, width = BINS

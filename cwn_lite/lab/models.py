@@ -98,9 +98,9 @@ class Block(nn.Module):
 
     def _scaled_branch(self, x: Tensor) -> Tensor:
         """Return ``α f(x / β)``; without the two factors the plain branch, bit for bit."""
-        if (self.alpha, self.beta) == (1.0, 1.0):
-            return self.branch(x)  # type: ignore[no-any-return]
-        return self.alpha * self.branch(x / self.beta)  # type: ignore[no-any-return]
+        plain = (self.alpha, self.beta) == (1.0, 1.0)
+        out: Tensor = self.branch(x) if plain else self.alpha * self.branch(x / self.beta)
+        return out
 
 
 class ResNet(nn.Sequential):
@@ -177,9 +177,9 @@ class WideBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
         active = self.first(x if self.beta == 1 else x / self.beta)
-        shortcut = x if self.shortcut is None else self.shortcut(active)
-        branch = self.branch(active)
-        return shortcut + (branch if self.alpha == 1 else self.alpha * branch)  # type: ignore[no-any-return]
+        shortcut: Tensor = x if self.shortcut is None else self.shortcut(active)
+        branch: Tensor = self.branch(active)
+        return shortcut + (branch if self.alpha == 1 else self.alpha * branch)
 
 
 class WideResNet(nn.Sequential):

@@ -109,6 +109,7 @@ def test_the_still_figure_draws_these_numbers() -> None:
     for ax, side in zip(fig.axes, noise.values(), strict=True):
         shares, below, above = histogram(side.factors)
         for stairs in ax.patches:
+            # matplotlib's stubs say Patch, and stairs() adds a StepPatch.
             assert np.array_equal(stairs.get_data().values, shares)  # type: ignore[attr-defined]
         said = [text.get_text() for text in ax.texts]
         assert said == [f"{100 * share:.1f} % beyond" for share in (below, above) if share]

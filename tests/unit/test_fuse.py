@@ -4,6 +4,7 @@ import copy
 import io
 import itertools
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -129,7 +130,7 @@ def test_checkpoints_go_both_ways() -> None:
 
 
 @pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-def test_a_copy_is_fused_with_its_own_scales(copy_of) -> None:  # type: ignore[no-untyped-def]
+def test_a_copy_is_fused_with_its_own_scales(copy_of: Callable[[nn.Module], nn.Sequential]) -> None:
     model = cwn.fuse(nn.Sequential(nn.Conv2d(3, 6, 3), cwn.ScaleBias(6)).double())
     other = copy_of(model)
     assert other[0].scale[0] is other[1]
@@ -248,4 +249,4 @@ def test_a_fused_linear_refuses_what_it_would_change() -> None:
 
 def test_a_model_is_wanted() -> None:
     with pytest.raises(TypeError, match="model"):
-        cwn.fuse([nn.Conv2d(3, 6, 3)])  # type: ignore[arg-type]
+        cwn.fuse([nn.Conv2d(3, 6, 3)])  # type: ignore[arg-type]  # the mistake that is meant
