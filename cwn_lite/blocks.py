@@ -35,7 +35,7 @@ def dense_rows(weight: Tensor) -> Tensor | None:
     dense = weight.is_contiguous() or (
         weight.ndim in formats and weight.is_contiguous(memory_format=formats[weight.ndim])
     )
-    if not (dense and weight.stride(0) == n and are_fast(weight)):
+    if not (dense and weight.stride(0) == n):
         return None
     return weight.as_strided((weight.shape[0], n), (n, 1))
 

@@ -1,14 +1,17 @@
 """Many small weights projected together: a GPU then launches a kernel per shape, and Python calls torch as rarely."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from cwn_lite import blocks
-from cwn_lite.projection import _nearest, project_
+from cwn_lite.projection import project_, reproject_
 from cwn_lite.rows import layout
+
+# Projects (k, n) rows in place, given c, centralize and spherize.
+Project = Callable[[Tensor, float, bool, bool], None]
 
 # Larger weights keep a device busy alone; copying them together would cost more than the calls that it saves.
 SMALL = {"cpu": 1 << 14}
@@ -17,7 +20,10 @@ SMALL_ELSEWHERE = 1 << 18
 MOST = 1 << 22
 
 
-def project_modules_(modules: Iterable[nn.Module], c: float, *, centralize: bool, spherize: bool) -> None:
+@torch.no_grad()
+def project_modules_(
+    modules: Iterable[nn.Module], c: float, *, centralize: bool, spherize: bool, compiled: Project | None = None
+) -> None:
     """Project the weights of layers onto the constraint set, in place; the result is that of ``project_`` on each.
 
     Args:
@@ -25,46 +31,61 @@ def project_modules_(modules: Iterable[nn.Module], c: float, *, centralize: bool
         c: squared norm of each row.
         centralize: impose zero mean.
         spherize: impose the norm.
+        compiled: projects dense rows, where :func:`can_compile` says so.
     """
     buckets: dict[tuple[object, ...], list[Tensor]] = defaultdict(list)
     for module in modules:
         weight = module.weight
         assert isinstance(weight, Tensor)
-        if _stackable(weight, module):
-            buckets[weight.shape, weight.dtype, weight.device].append(weight)
+        # A DTensor holds a part of its rows, and a transposed weight keeps a row in pieces.
+        by_rows = not (hasattr(weight, "placements") or layout(module)["transposed"])
+        rows = blocks.dense_rows(weight) if by_rows else None
+        if rows is not None and rows.numel() <= SMALL.get(rows.device.type, SMALL_ELSEWHERE):
+            buckets[rows.shape, rows.dtype, rows.device].append(rows)
+        elif rows is not None and compiled and can_compile(rows):
+            compiled(rows, c, centralize, spherize)
         else:
             project_(weight, c, centralize=centralize, spherize=spherize, **layout(module))
-    for weights in buckets.values():
-        for chunk in _chunks(weights):
-            project_stacked_(chunk, c, centralize=centralize, spherize=spherize)
+    for same in buckets.values():
+        for chunk in _chunks(same):
+            project_stacked_(chunk, c, centralize=centralize, spherize=spherize, compiled=compiled)
 
 
 @torch.no_grad()
-def project_stacked_(weights: list[Tensor], c: float, *, centralize: bool, spherize: bool) -> None:
-    """Project weights of one shape, dtype and device in one go, in place.
+def project_stacked_(
+    weights: list[Tensor], c: float, *, centralize: bool, spherize: bool, compiled: Project | None = None
+) -> None:
+    """Project the rows of weights of one shape, dtype and device in one go, in place.
 
     Args:
-        weights: each ``(out, in / groups, *kernel)``.
+        weights: each ``(out, n)``, dense.
         c: squared norm of each row.
         centralize: impose zero mean.
         spherize: impose the norm.
+        compiled: projects dense rows, where :func:`can_compile` says so.
 
     Example:
-        >>> twins = [torch.randn(8, 3, 3, 3), torch.randn(8, 3, 3, 3)]
+        >>> twins = [torch.randn(8, 27), torch.randn(8, 27)]
         >>> project_stacked_(twins, 2.0, centralize=True, spherize=True)
-        >>> all(bool((w.flatten(1).square().sum(1) - 2).abs().max() < 1e-5) for w in twins)
+        >>> all(bool((w.square().sum(1) - 2).abs().max() < 1e-5) for w in twins)
         True
     """
-    rows = torch.stack(weights).flatten(2)
-    if not (centralize and spherize and blocks.are_fast(rows) and blocks.project_block_(rows.flatten(0, 1), c)):
-        rows = _nearest(rows, (2,), c, centralize, spherize)
-    torch._foreach_copy_(weights, list(rows.view(len(weights), *weights[0].shape).unbind()))
+    stacked = torch.stack(weights)
+    rows = stacked.flatten(0, 1)
+    if compiled and can_compile(rows):
+        compiled(rows, c, centralize, spherize)
+    elif not (centralize and spherize and blocks.are_fast(rows) and blocks.project_block_(rows, c)):
+        reproject_(rows, c, centralize, spherize)
+    torch._foreach_copy_(weights, list(stacked.unbind()))
 
 
-def _stackable(weight: Tensor, module: nn.Module) -> bool:
-    if hasattr(weight, "placements") or layout(module)["transposed"]:  # a DTensor holds a part of its rows
-        return False
-    return weight.numel() <= SMALL.get(weight.device.type, SMALL_ELSEWHERE)
+def can_compile(rows: Tensor) -> bool:
+    """Return whether the compiled projection is used: not on a CPU.
+
+    Blocks are as fast there, and torch's compiler for CPUs fails on rows that are read and written in place
+    (github.com/pytorch/pytorch/issues/196570).
+    """
+    return rows.device.type != "cpu"
 
 
 def _chunks(weights: list[Tensor]) -> Iterator[list[Tensor]]:

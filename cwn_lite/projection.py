@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from cwn_lite.blocks import BLOCK, dense_rows, project_block_
+from cwn_lite.blocks import BLOCK, are_fast, dense_rows, project_block_
 from cwn_lite.checks import check_positive, check_real_dense
 from cwn_lite.rows import local_part, row_view
 
@@ -100,14 +100,20 @@ def project_(
     local = local_part(weight, transposed=transposed)
     view, dims = row_view(local, transposed=transposed, groups=groups)
     _check_fan_in(math.prod([view.shape[d] for d in dims]), centralize)
-    rows = dense_rows(local) if centralize and spherize and not transposed else None
+    blockwise = centralize and spherize and not transposed and are_fast(local)
+    rows = dense_rows(local) if blockwise else None
     if rows is None:
         view.copy_(_nearest(view, dims, c, centralize, spherize))
     else:
         for block in rows.split(max(1, BLOCK // rows.shape[1])):
             if not project_block_(block, c):
-                block.copy_(_nearest(block, (1,), c, centralize, spherize))
+                reproject_(block, c, centralize, spherize)
     return weight
+
+
+def reproject_(rows: Tensor, c: float, centralize: bool, spherize: bool) -> None:
+    """Project ``(k, n)`` rows in place, unchecked; what :meth:`cwn_lite.Constraint.compile` compiles."""
+    rows.copy_(_nearest(rows, (1,), c, centralize, spherize))
 
 
 def projected_step(w: Tensor, grad: Tensor, lr: float, c: float = C_HE) -> Tensor:
@@ -171,7 +177,8 @@ def _nearest(x: Tensor, dims: tuple[int, ...], c: float, centralize: bool, spher
         return (v * unit).to(x.dtype)
     n = math.prod([x.shape[d] for d in dims])
     shape = [size if d in dims else 1 for d, size in enumerate(x.shape)]
-    fixed = torch.linspace(-1, 1, n, dtype=v.dtype, device=v.device).reshape(shape)
+    # Proportional to linspace(-1, 1, n), and a length that a compiler may leave open.
+    fixed = (2 * torch.arange(n, dtype=v.dtype, device=v.device) - max(n - 1, 1)).reshape(shape)
     # Asked as a difference, so that a row of infinities, like one with a NaN, stays visible in the result.
     undirected = (high - low if centralize else high.abs() + low.abs()) == 0
     v = torch.where(undirected, fixed, v)

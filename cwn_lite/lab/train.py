@@ -138,7 +138,7 @@ class Trainer:
             self._seconds = 0.0
 
     def compile(self) -> None:
-        """Let torch compile the network, and run it once on each shape of a run, before any clock runs.
+        """Let torch compile network and projection, and run them once on each shape of a run, before any clock runs.
 
         On CUDA the compiled network is a CUDA graph, so that a small one does not wait for kernel launches. Where
         compilation fails, the run goes on without, and says so. A run that processes share is not compiled.
@@ -151,17 +151,21 @@ class Trainer:
         state = copy.deepcopy(self.state_dict())
         cuda = self.device.type == "cuda"
         self._network = torch.compile(self.model, mode="reduce-overhead" if cuda else None, dynamic=False)
+        if self.constraint is not None:
+            self.constraint.compile()
         try:
             self._rehearse()
             self.compiled = True
         except RuntimeError as error:  # all errors of the compiler are
             self._network = self.model
+            if self.constraint is not None:
+                self.constraint.compile(disable=True)
             reason = str(error).strip().partition("\n")[0]
             print(f"torch.compile failed ({type(error).__name__}: {reason}); going on without it", file=sys.stderr)
         self.load_state_dict(state)
 
     def _rehearse(self) -> None:
-        """Run forward and backward on both sizes of a batch, and an evaluation; the caller restores the state."""
+        """Run forward and backward on both sizes of a batch, a projection, an evaluation; the caller restores the state."""
         n = len(self._tensors[1])
         self.model.train()
         for size in {min(self.recipe.batch, n), n % self.recipe.batch or self.recipe.batch}:
@@ -170,6 +174,8 @@ class Trainer:
                 loss = F.cross_entropy(self._forward(self._normalize(self._tensors[0][part])), self._tensors[1][part])
                 loss.backward()
                 self.optimizer.zero_grad(set_to_none=True)
+        if self.constraint is not None:
+            self.constraint.project()
         self.evaluate()
 
     def _next_batch(self) -> tuple[Tensor, Tensor, float]:

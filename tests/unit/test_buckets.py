@@ -1,12 +1,14 @@
 """Weights of one shape projected together: the same result, bounded memory, and each weight exactly once."""
 
 import copy
+from collections.abc import Iterable
 
 import pytest
 import torch
 from torch import nn
 
 from cwn_lite import buckets
+from cwn_lite.lab.cost import Traffic
 from cwn_lite.projection import project_
 
 
@@ -35,7 +37,7 @@ def test_together_is_one_by_one(centralize: bool, spherize: bool, most: int, mon
         real(weights, *arguments, **settings)
 
     # Also what a CPU does one by one.
-    monkeypatch.setattr(buckets, "_stackable", lambda w, module: not isinstance(module, nn.ConvTranspose2d))
+    monkeypatch.setitem(buckets.SMALL, "cpu", 1 << 30)
     monkeypatch.setattr(buckets, "project_stacked_", counting)
     monkeypatch.setattr(buckets, "MOST", most)
     together, alone = layers(), layers()
@@ -51,12 +53,35 @@ def test_together_is_one_by_one(centralize: bool, spherize: bool, most: int, mon
     assert max(stacks) == {1: 1, 1200: 2, 1 << 22: 7}[most]
 
 
-def test_large_and_transposed_weights_go_one_by_one() -> None:
-    for device, width, small in (("cpu", 16, True), ("cpu", 64, False), ("meta", 64, True), ("meta", 640, False)):
-        layer = nn.Conv2d(width, width, 3, device=device)
-        assert buckets._stackable(layer.weight, layer) == small, (device, width)
-        turned = nn.ConvTranspose2d(width, width, 3, device=device)
-        assert not buckets._stackable(turned.weight, turned)
+def test_large_and_transposed_weights_go_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    stacked: list[torch.Size] = []
+    monkeypatch.setattr(buckets, "project_stacked_", lambda weights, *_, **__: stacked.extend(w.shape for w in weights))
+    for device, small, large in (("cpu", 16, 64), ("meta", 64, 640)):
+        layers = [nn.Conv2d(small, small, 3), nn.Conv2d(large, large, 3), nn.ConvTranspose2d(small, small, 3)]
+        stacked.clear()
+        project_all([layer.to(device) for layer in layers])
+        assert stacked == [(small, 9 * small)]
+
+
+def project_all(modules: Iterable[nn.Module]) -> None:
+    buckets.project_modules_(modules, 2.0, centralize=True, spherize=True)
+
+
+def test_nothing_asks_the_device_for_a_value() -> None:
+    with pytest.raises(RuntimeError):  # what a meta tensor does when asked: the test below can fail
+        bool(torch.ones(1, device="meta").all())
+    project_all([layer.to("meta") for layer in [*layers(), nn.Conv2d(640, 640, 3)]])
+
+
+def test_a_deeper_network_of_the_same_shapes_makes_no_more_calls() -> None:
+    calls = []
+    for depth in (3, 30):
+        stack = [nn.Conv2d(8, 8, 3, device="meta") for _ in range(depth)]
+        with Traffic() as traffic:
+            project_all(stack)
+        views = ("as_strided", "detach", "alias", "unbind", "view")
+        calls.append(sum(count for name, count in traffic.calls.items() if name not in views))
+    assert calls[0] == calls[1]
 
 
 def test_degenerate_rows_are_those_of_the_reference() -> None:
