@@ -15,9 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import cwn_lite as cwn
 from benchmarks import timing
-from benchmarks.training_step import NETWORKS
-from cwn_lite.lab.methods import build
-from cwn_lite.lab.recipe import Recipe
+from benchmarks.networks import NETWORKS, build, images
 
 REFERENCE = "plain"
 
@@ -32,9 +30,7 @@ def networks(name: str, device: torch.device) -> dict[str, nn.Module]:
     Raises:
         RuntimeError: folding changed what a network computes.
     """
-    made = {
-        m: build(Recipe(name="b", method=m, **NETWORKS[name]), 0, device).model.eval() for m in ("plain", "ours", "bn")
-    }
+    made = {method: build(name, method, device)[0].eval() for method in ("plain", "ours", "bn")}
     folded = {
         "plain": made["plain"],
         "ours": made["ours"],
@@ -42,7 +38,7 @@ def networks(name: str, device: torch.device) -> dict[str, nn.Module]:
         "bn": made["bn"],
         "bn, folded": fold_batchnorm(copy.deepcopy(made["bn"])),
     }
-    x = torch.randn(2, 3, 32, 32, device=device)
+    x, _ = images(name, 2, device)
     with torch.inference_mode():
         for method in ("ours", "bn"):
             expected, got = made[method](x), folded[f"{method}, folded"](x)
@@ -53,22 +49,20 @@ def networks(name: str, device: torch.device) -> dict[str, nn.Module]:
 
 
 def fold_batchnorm(model: nn.Module) -> nn.Module:
-    """Fold each batch norm into the convolution before it in a Sequential, in place, with torch's own function."""
+    """Fold each batch norm into the convolution named before it, in place, with torch's own function."""
     for parent in list(model.modules()):
-        layers = list(parent.named_children()) if isinstance(parent, nn.Sequential) else []
-        for (name, layer), (after, norm) in itertools.pairwise(layers):
+        for (name, layer), (after, norm) in itertools.pairwise(list(parent.named_children())):
             if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(parent, name, fuse_conv_bn_eval(layer, norm))
                 setattr(parent, after, nn.Identity())
     return model
 
 
-def forward(model: nn.Module, batch: int, device: torch.device) -> Callable[[], object]:
-    """Return one forward pass on random images, bfloat16 autocast on CUDA."""
-    x = torch.randn(batch, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+def forward(model: nn.Module, x: torch.Tensor) -> Callable[[], object]:
+    """Return one forward pass, bfloat16 autocast on CUDA."""
 
     def once() -> None:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.inference_mode(), torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
             model(x)
 
     return once
@@ -76,14 +70,16 @@ def forward(model: nn.Module, batch: int, device: torch.device) -> Callable[[], 
 
 def main() -> None:
     """Time the networks and print, and with ``--out`` write, what came out."""
-    parser = timing.parser(__doc__, NETWORKS, ["cnn16", "resnet20"], rounds=24)
+    parser = timing.parser(__doc__, rounds=24)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["cnn16", "resnet20"])
     parser.add_argument("--batch", type=int, default=128)
     given = parser.parse_args()
 
     def candidates(network: str, device: torch.device) -> dict[str, Callable[[], object]]:
-        return {key: forward(model, given.batch, device) for key, model in networks(network, device).items()}
+        x, _ = images(network, given.batch, device)
+        return {key: forward(model, x) for key, model in networks(network, device).items()}
 
-    timing.measure("inference", given, candidates, REFERENCE)
+    timing.measure("inference", given, given.networks, candidates, REFERENCE)
 
 
 if __name__ == "__main__":

@@ -13,22 +13,24 @@ from torch import nn
 
 import cwn_lite as cwn
 from benchmarks import timing
-from benchmarks.training_step import NETWORKS
-from cwn_lite.lab.methods import build
-from cwn_lite.lab.recipe import Recipe
+from benchmarks.networks import NETWORKS, build
 
 REFERENCE = "SGD"
 
 
 def candidates(network: str, device: torch.device) -> dict[str, Callable[[], object]]:
     """Return the steps to time: SGD, with the projection, a device copy, and geoopt's where it is installed."""
-    found: dict[str, Callable[[], object]] = {}
-    for name in (REFERENCE, "SGD and projection"):
-        model = _model(network, device)
-        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True)
-        if name != REFERENCE:
-            cwn.constrain(optimizer, model)
-        found[name] = optimizer.step
+    found: dict[str, Callable[[], object]] = {REFERENCE: _sgd(_model(network, device)).step}
+    model = _model(network, device)
+    optimizer = _sgd(model)
+    constraint = cwn.constrain(optimizer, model)
+    if device.type != "cpu":
+        constraint.compile()
+    found["SGD and projection"] = optimizer.step
+    naive = _model(network, device)
+    by_hand = _sgd(naive)
+    by_hand.register_step_post_hook(lambda *_: _in_four_passes(naive))
+    found["SGD and four passes"] = by_hand.step
     source = [p.detach() for p in _model(network, device).parameters()]
     target = [torch.empty_like(p) for p in source]
     found["copy of the parameters"] = lambda: torch._foreach_copy_(target, source)
@@ -40,10 +42,24 @@ def candidates(network: str, device: torch.device) -> dict[str, Callable[[], obj
 
 
 def _model(network: str, device: torch.device) -> nn.Module:
-    model = build(Recipe(name="b", method="plain", **NETWORKS[network]), 0, device).model
+    model, _ = build(network, "plain", device)
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter)
     return model
+
+
+def _sgd(model: nn.Module) -> torch.optim.SGD:
+    return torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True)
+
+
+@torch.no_grad()
+def _in_four_passes(model: nn.Module) -> None:
+    """Project as one would write it down: mean, subtract, norm, scale; 24 bytes per parameter."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            rows = tuple(range(1, module.weight.ndim))
+            module.weight.sub_(module.weight.mean(rows, keepdim=True))
+            module.weight.mul_(2**0.5 / torch.linalg.vector_norm(module.weight, dim=rows, keepdim=True))
 
 
 def _riemannian(network: str, device: torch.device) -> Callable[[], object]:
@@ -67,8 +83,10 @@ def _riemannian(network: str, device: torch.device) -> Callable[[], object]:
 
 def main() -> None:
     """Time the steps and print, and with ``--out`` write, what came out."""
-    given = timing.parser(__doc__, NETWORKS, ["cnn", "resnet110", "wrn28x10"], rounds=12).parse_args()
-    timing.measure("optimizer_step", given, candidates, REFERENCE)
+    parser = timing.parser(__doc__, rounds=12)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["resnet20", "cnn", "resnet110", "wrn28x10"])
+    given = parser.parse_args()
+    timing.measure("optimizer_step", given, given.networks, candidates, REFERENCE)
 
 
 if __name__ == "__main__":

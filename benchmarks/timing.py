@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,9 @@ from tqdm import tqdm
 
 from cwn_lite.lab import provenance
 from cwn_lite.lab.run import pick_device
+
+# Seconds that a measurement lasts at least: a clock and a scheduler leave less than a thousandth.
+LEAST = 0.1
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,17 @@ def ratios(
     device: torch.device,
     *,
     rounds: int,
-    repeat: int = 1,
 ) -> dict[str, Ratio]:
     """Time candidates against one of them.
 
     In each round every candidate runs in turn, in an order that rotates, and its time is divided by the reference's
-    of the same round. One round before is not counted.
+    of the same round. Two rounds before are not counted: one warms up, one tells how often a quick call is repeated.
 
     Args:
         candidates: name -> what to time.
         reference: name of the one to divide by.
         device: a GPU is waited for before each look at the clock.
         rounds: counted rounds, at least 4.
-        repeat: calls per measurement.
 
     Raises:
         ValueError: ``reference`` is no candidate, or there are too few rounds for quartiles.
@@ -68,19 +70,22 @@ def ratios(
     if rounds < 4:
         raise ValueError(f"rounds={rounds}: quartiles need at least 4")
     names = list(candidates)
+    repeats: dict[str, int] = {}
     times: dict[str, list[float]] = {name: [] for name in names}
     peaks: dict[str, float] = {}
-    for turn in tqdm(range(rounds + 1), unit="round", mininterval=5.0):
+    for turn in tqdm(range(rounds + 2), unit="round", mininterval=5.0):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             before = 0
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
                 before = torch.cuda.memory_allocated(device)
-            seconds = _seconds(candidates[name], device, repeat)
+            seconds = _seconds(candidates[name], device, repeats.get(name, 1))
             if device.type == "cuda":
                 peaks[name] = (torch.cuda.max_memory_allocated(device) - before) / 2**20
-            if turn:
-                times[name].append(seconds / repeat)
+            if turn > 1:
+                times[name].append(seconds / repeats[name])
+            elif turn == 1:
+                repeats[name] = max(1, math.ceil(LEAST / seconds)) if seconds else 1
     scale = 1e3 * statistics.median(times[reference])
     found = {}
     for name in names:
@@ -104,19 +109,14 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def parser(
-    description: str | None, networks: Iterable[str], default: list[str], rounds: int
-) -> argparse.ArgumentParser:
+def parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
     """Return a command line with the options that all benchmarks have.
 
     Args:
         description: what it measures.
-        networks: names to choose from.
-        default: names without a choice.
         rounds: counted rounds without a choice.
     """
     made = argparse.ArgumentParser(description=description)
-    made.add_argument("--networks", nargs="+", choices=list(networks), default=default)
     made.add_argument("--rounds", type=int, default=rounds)
     made.add_argument("--device", default="auto", help="auto, cpu or cuda")
     made.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -127,28 +127,28 @@ def parser(
 def measure(
     what: str,
     given: argparse.Namespace,
+    cases: Iterable[str],
     candidates: Callable[[str, torch.device], Mapping[str, Callable[[], object]]],
     reference: str,
-    repeat: int = 1,
 ) -> None:
-    """Time the candidates of each network and print, and with ``--out`` write, their ratios.
+    """Time the candidates of each case and print, and with ``--out`` write, their ratios.
 
     Args:
         what: name of the benchmark.
         given: parsed options of :func:`parser`.
-        candidates: maps a network and a device to name -> what to time.
+        cases: networks, sizes.
+        candidates: maps a case and a device to name -> what to time.
         reference: name of the candidate to divide by.
-        repeat: calls per measurement.
     """
     torch.set_num_threads(given.threads)
     device = pick_device(given.device)
+    settings = {key: value for key, value in vars(given).items() if key != "out"} | {"device": device.type}
     found: dict[str, dict[str, Ratio]] = {}
-    for network in given.networks:
-        found[network] = ratios(candidates(network, device), reference, device, rounds=given.rounds, repeat=repeat)
-        print(table(network, found[network], reference), flush=True)
-    if given.out:
-        settings = {key: value for key, value in vars(given).items() if key != "out"} | {"device": device.type}
-        write(given.out, what, settings, found)
+    for case in cases:
+        found[case] = ratios(candidates(case, device), reference, device, rounds=given.rounds)
+        print(table(case, found[case], reference), flush=True)
+        if given.out:
+            write(given.out, what, settings, found)
 
 
 def table(title: str, found: Mapping[str, Ratio], reference: str) -> str:

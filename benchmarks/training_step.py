@@ -7,51 +7,42 @@ with nothing behind.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from benchmarks import timing
-from cwn_lite.fuse import unfuse
-from cwn_lite.lab.methods import build
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.settings import CNN, CNN_QUARTER, RESNET_20, RESNET_110, WRN_28_10
+from benchmarks.networks import METHODS, NETWORKS, build, images
 
-NETWORKS = {
-    "cnn": CNN,
-    "cnn16": CNN_QUARTER,
-    "resnet20": RESNET_20,
-    "resnet110": RESNET_110,
-    "wrn28x10": {**WRN_28_10, "residual_gamma": 1.0},
-}
 REFERENCE = "plain"
-METHODS = (REFERENCE, "ours", "ours, not fused", "bn", "gn", "ws", "ws+gn", "wn")
 
 
 def step(
-    network: str, method: str, batch: int, device: torch.device, sigma: float, compiled: bool
+    network: str,
+    method: str,
+    batch: int,
+    device: torch.device,
+    *,
+    sigma: float = 0.1,
+    width: int | None = None,
+    compiled: bool = False,
 ) -> Callable[[], None]:
-    """Return a training step on random images.
+    """Return a training step on random images, bfloat16 autocast on CUDA and float32 on a CPU.
 
     Args:
         network: one of ``NETWORKS``.
         method: one of ``METHODS``.
         batch: images per step.
-        device: bfloat16 autocast on CUDA, float32 on a CPU; channels-last on both.
+        device: where to.
         sigma: noise level of ours.
+        width: of the first layers of a CIFAR network; its own without.
         compiled: let torch compile the network.
     """
-    ours = method.startswith("ours")
-    recipe = Recipe(name="b", method="ours" if ours else method, sigma=sigma if ours else 0.0, **NETWORKS[network])
-    model, optimizer, _ = build(replace(recipe, lr=1e-3), 0, device)
-    if method == "ours, not fused":
-        unfuse(model)
+    model, optimizer = build(network, method, device, sigma=sigma, width=width)
     # The stubs of torch.compile return a plain callable.
     forward: nn.Module = torch.compile(model) if compiled else model  # type: ignore[assignment]
-    x = torch.randn(batch, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
-    y = torch.randint(10, (batch,), device=device)
+    x, y = images(network, batch, device)
 
     def once() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -65,10 +56,10 @@ def step(
 
 def main() -> None:
     """Time the methods and print, and with ``--out`` write, what came out."""
-    parser = timing.parser(__doc__, NETWORKS, ["cnn16", "resnet20"], rounds=12)
+    parser = timing.parser(__doc__, rounds=12)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["cnn16", "resnet20"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--repeat", type=int, default=1, help="steps per measurement")
     parser.add_argument("--sigma", type=float, default=0.1)
     parser.add_argument("--compile", action="store_true")
     given = parser.parse_args()
@@ -76,9 +67,9 @@ def main() -> None:
     def candidates(network: str, device: torch.device) -> dict[str, Callable[[], None]]:
         torch.compiler.reset()  # torch compiles some eight graphs of one wrapper, and then no more
         methods = dict.fromkeys([REFERENCE, *given.methods])
-        return {m: step(network, m, given.batch, device, given.sigma, given.compile) for m in methods}
+        return {m: step(network, m, given.batch, device, sigma=given.sigma, compiled=given.compile) for m in methods}
 
-    timing.measure("training_step", given, candidates, REFERENCE, given.repeat)
+    timing.measure("training_step", given, given.networks, candidates, REFERENCE)
 
 
 if __name__ == "__main__":

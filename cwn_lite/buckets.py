@@ -14,10 +14,10 @@ from cwn_lite.rows import layout
 Project = Callable[[Tensor, float, bool, bool], None]
 
 # Larger weights keep a device busy alone; copying them together would cost more than the calls that it saves.
-SMALL = {"cpu": 1 << 14}
+SMALL = {"cpu": 1 << 16}
 SMALL_ELSEWHERE = 1 << 18
 # Values stacked at a time: what is allocated does not grow with the model.
-MOST = 1 << 22
+MOST = blocks.BLOCK
 
 
 @torch.no_grad()

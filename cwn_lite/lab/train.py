@@ -165,7 +165,7 @@ class Trainer:
         self.load_state_dict(state)
 
     def _rehearse(self) -> None:
-        """Run forward and backward on both sizes of a batch, a projection, an evaluation; the caller restores the state."""
+        """Run forward and backward on both sizes of a batch, project, evaluate; the caller restores the state."""
         n = len(self._tensors[1])
         self.model.train()
         for size in {min(self.recipe.batch, n), n % self.recipe.batch or self.recipe.batch}:

@@ -11,9 +11,10 @@ from torch import nn
 import cwn_lite as cwn
 from benchmarks import timing
 from benchmarks.inference import forward, networks
+from benchmarks.networks import METHODS, images
 from benchmarks.optimizer_step import candidates
 from benchmarks.timing import ratios, table, write
-from benchmarks.training_step import METHODS, step
+from benchmarks.training_step import step
 
 CPU = torch.device("cpu")
 
@@ -48,8 +49,8 @@ def test_the_ratio_survives_a_machine_that_slows_down(clock: Clock) -> None:
     assert (found["three"].rounds, found["three"].peak_mib) == (20, None)
 
 
-def test_the_first_round_is_not_counted(clock: Clock) -> None:
-    spent = iter([100.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+def test_two_rounds_are_not_counted(clock: Clock) -> None:
+    spent = iter([100.0, 50.0, 1.0, 1.0, 1.0, 1.0, 1.0])
 
     def warming() -> None:
         clock.now += next(spent)
@@ -59,6 +60,21 @@ def test_the_first_round_is_not_counted(clock: Clock) -> None:
 
     found = ratios({"warming": warming, "steady": steady}, "steady", CPU, rounds=5)
     assert found["warming"].high == 0.5 and found["steady"].reference_ms == 2000
+
+
+def test_a_quick_call_is_repeated(clock: Clock) -> None:
+    calls = {"quick": 0, "slow": 0}
+
+    def work(name: str, seconds: float) -> Callable[[], None]:
+        def call() -> None:
+            calls[name] += 1
+            clock.now += seconds
+
+        return call
+
+    found = ratios({"quick": work("quick", 0.03), "slow": work("slow", 3.0)}, "slow", CPU, rounds=4)
+    assert calls == {"quick": 1 + 1 + 4 * 4, "slow": 6}  # four times 0.03 s are the first to last 0.1 s
+    assert found["quick"].median == pytest.approx(0.01)
 
 
 def test_nonsense_is_refused() -> None:
@@ -78,9 +94,10 @@ def test_a_table_and_a_file(clock: Clock, tmp_path: Path) -> None:
     assert content["benchmark"] == "what" and content["env"]["torch"] and "library_sha" in content
 
 
+@pytest.mark.parametrize("network", ["resnet20", "resnet50"])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_step_trains(method: str) -> None:
-    once = step("resnet20", method, 2, CPU, 0.1, compiled=False)
+def test_a_step_runs(network: str, method: str) -> None:
+    once = step(network, method, 2, CPU)
     once()
     once()
 
@@ -93,9 +110,9 @@ def test_the_optimizer_steps_run() -> None:
         call()
 
 
-@pytest.mark.parametrize("name", ["resnet20", "cnn16"])
+@pytest.mark.parametrize("name", ["resnet20", "cnn16", "resnet50"])
 def test_folded_networks_are_plain_ones(name: str) -> None:
     found = networks(name, CPU)
     kinds = [[type(m) for m in found[key].modules() if not list(m.children())] for key in found if "folded" in key]
     assert all(kind is not cwn.ScaleBias and kind is not nn.BatchNorm2d for kinds in kinds for kind in kinds)
-    forward(found["ours, folded"], 2, CPU)()
+    forward(found["ours, folded"], images(name, 2, CPU)[0])()
