@@ -47,6 +47,18 @@ def test_data_parallel_copies_stay_identical_and_equal_one_process(ranks: list[d
     assert max(first["violation"], second["violation"]) < 1e-14
 
 
+def test_fused_copies_stay_identical_and_equal_one_process(ranks: list[dict[str, Any]]) -> None:
+    first, second = (result["ddp"] for result in ranks)
+    assert first["fused layers"]
+    assert_same(first["fused"], second["fused"])
+    assert_same(first["fused"], first["alone"], atol=1e-12)
+
+
+def test_fused_and_sharded_equals_sharded(ranks: list[dict[str, Any]]) -> None:
+    for result in ranks:
+        assert_same(result["fsdp"]["fused"], result["fsdp"]["after training"], atol=1e-12)
+
+
 def test_noise_of_its_own_in_each_process_does_not_part_the_copies(ranks: list[dict[str, Any]]) -> None:
     first, second = (result["ddp"] for result in ranks)
     assert_same(first["noisy"], second["noisy"])

@@ -56,6 +56,8 @@ def data_parallel(rows: slice) -> dict[str, Any]:
     model = mixed_net()
     wrapped = DistributedDataParallel(copy.deepcopy(model))
     constraint = fit(wrapped, rows)
+    fused = cwn.fuse(copy.deepcopy(model))
+    fit(DistributedDataParallel(fused), rows)
     fit(model)
     noisy = cwn.set_noise(mixed_net(), 0.5)
     torch.manual_seed(dist.get_rank())  # each process draws noise of its own
@@ -65,6 +67,8 @@ def data_parallel(rows: slice) -> dict[str, Any]:
         "violation": constraint.violation(),
         "state": wrapped.module.state_dict(),
         "alone": model.state_dict(),
+        "fused": fused.state_dict(),
+        "fused layers": fused.report.names("fused"),
         "noisy": noisy.state_dict(),
     }
 
@@ -77,6 +81,7 @@ def sharded(rows: slice) -> dict[str, Any]:
     torch.manual_seed(0)
     model, alone = plain_net(), plain_net()
     alone.load_state_dict(model.state_dict())
+    fused = cwn.fuse(copy.deepcopy(model))
     x, y = mixed_batch()
 
     # Alone, on the whole batch; the last two steps repeat the last gradient.
@@ -92,6 +97,9 @@ def sharded(rows: slice) -> dict[str, Any]:
     with CommDebugMode() as at_start:
         constraint = cwn.constrain(optimizer, model)
     train(model, optimizer, (x[rows], y[rows]), STEPS)
+    fully_shard(fused, mesh=mesh)
+    fit(fused, rows)
+    after_training = {name: p.full_tensor() for name, p in model.named_parameters()}
     with CommDebugMode() as in_step:
         optimizer.step(), optimizer.step()
         constraint.violation()
@@ -102,6 +110,8 @@ def sharded(rows: slice) -> dict[str, Any]:
         "violation": constraint.violation(),
         "state": {name: p.full_tensor() for name, p in model.named_parameters()},
         "alone": alone.state_dict(),
+        "after training": after_training,
+        "fused": {name: p.full_tensor() for name, p in fused.named_parameters()},
     }
 
     def placed(layer: nn.Module, placement: object) -> nn.Sequential:
