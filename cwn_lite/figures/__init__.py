@@ -20,6 +20,7 @@ from cwn_lite.figures.show import to_svg as to_svg
 from cwn_lite.figures.source import markdown as markdown
 from cwn_lite.figures.source import source as source
 from cwn_lite.figures.sphere import sphere as sphere
+from cwn_lite.figures.step_cost import draw_step_cost as draw_step_cost
 from cwn_lite.figures.style import COLORS as COLORS
 from cwn_lite.figures.style import DASHES as DASHES
 from cwn_lite.figures.style import INK as INK
@@ -37,6 +38,7 @@ __all__ = [
     "curves",
     "draw_batch_noise",
     "draw_equilibrium",
+    "draw_step_cost",
     "explorable",
     "explorable_html",
     "explosion",
