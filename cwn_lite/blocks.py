@@ -53,15 +53,17 @@ def project_block_(rows: Tensor, c: float) -> bool:
         rows: ``(k, n)``, dense, on a CPU.
         c: squared norm of each row, positive.
     """
+    if not len(rows):
+        return True
     n = rows.shape[1]
     mean = rows.mean(1, keepdim=True)
     norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    energy = norm.square()
-    # ‖Pw‖² = ‖w‖² − n mean², and little is lost in the difference where the mean is small.
-    offset = n * mean.square()
-    # NaN and infinity fail every comparison.
-    ordinary = (norm > _SMALLEST) & (norm < _LARGEST) & (offset < _MOST_OFFSET * energy)
-    if not bool(ordinary.all()):
+    # ‖Pw‖² = ‖w‖² (1 − n mean² / ‖w‖²), and little is lost in the difference where the mean is small.
+    offset = (mean / norm).square_().mul_(n)
+    least, largest = (float(bound) for bound in norm.aminmax())
+    # NaN, of the data or of a zero divided by zero, fails every comparison.
+    if not (least > _SMALLEST and largest < _LARGEST and float(offset.max()) < _MOST_OFFSET):
         return False
-    rows.sub_(mean).mul_((c / (energy - offset)).sqrt())
+    scale = offset.neg_().add_(1).sqrt_().mul_(norm).reciprocal_().mul_(math.sqrt(c))
+    rows.sub_(mean).mul_(scale)
     return True

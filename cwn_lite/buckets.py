@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cwn_lite import blocks
-from cwn_lite.projection import project_, reproject_
+from cwn_lite.projection import project_, project_dense_
 from cwn_lite.rows import layout
 
 # Projects (k, n) rows in place, given c, centralize and spherize.
@@ -40,12 +40,13 @@ def project_modules_(
         # A DTensor holds a part of its rows, and a transposed weight keeps a row in pieces.
         by_rows = not (hasattr(weight, "placements") or layout(module)["transposed"])
         rows = blocks.dense_rows(weight) if by_rows else None
-        if rows is not None and rows.numel() <= SMALL.get(rows.device.type, SMALL_ELSEWHERE):
-            buckets[rows.shape, rows.dtype, rows.device].append(rows)
-        elif rows is not None and compiled and can_compile(rows):
-            compiled(rows, c, centralize, spherize)
-        else:
+        if rows is None:
             project_(weight, c, centralize=centralize, spherize=spherize, **layout(module))
+        elif rows.numel() <= SMALL.get(rows.device.type, SMALL_ELSEWHERE):
+            buckets[rows.shape, rows.dtype, rows.device].append(rows)
+        else:
+            project = compiled if compiled and can_compile(rows) else project_dense_
+            project(rows, c, centralize, spherize)
     for same in buckets.values():
         for chunk in _chunks(same):
             project_stacked_(chunk, c, centralize=centralize, spherize=spherize, compiled=compiled)
@@ -72,10 +73,8 @@ def project_stacked_(
     """
     stacked = torch.stack(weights)
     rows = stacked.flatten(0, 1)
-    if compiled and can_compile(rows):
-        compiled(rows, c, centralize, spherize)
-    elif not (centralize and spherize and blocks.are_fast(rows) and blocks.project_block_(rows, c)):
-        reproject_(rows, c, centralize, spherize)
+    project = compiled if compiled and can_compile(rows) else project_dense_
+    project(rows, c, centralize, spherize)
     torch._foreach_copy_(weights, list(stacked.unbind()))
 
 

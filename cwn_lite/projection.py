@@ -100,19 +100,26 @@ def project_(
     local = local_part(weight, transposed=transposed)
     view, dims = row_view(local, transposed=transposed, groups=groups)
     _check_fan_in(math.prod([view.shape[d] for d in dims]), centralize)
-    blockwise = centralize and spherize and not transposed and are_fast(local)
-    rows = dense_rows(local) if blockwise else None
+    rows = None if transposed else dense_rows(local)
     if rows is None:
         view.copy_(_nearest(view, dims, c, centralize, spherize))
     else:
-        for block in rows.split(max(1, BLOCK // rows.shape[1])):
-            if not project_block_(block, c):
-                reproject_(block, c, centralize, spherize)
+        project_dense_(rows, c, centralize, spherize)
     return weight
 
 
+def project_dense_(rows: Tensor, c: float, centralize: bool, spherize: bool) -> None:
+    """Project ``(k, n)`` rows in place, unchecked, in blocks where that is fast."""
+    if not (centralize and spherize and are_fast(rows)):
+        reproject_(rows, c, centralize, spherize)
+        return
+    for block in rows.split(max(1, BLOCK // rows.shape[1])):
+        if not project_block_(block, c):
+            reproject_(block, c, centralize, spherize)
+
+
 def reproject_(rows: Tensor, c: float, centralize: bool, spherize: bool) -> None:
-    """Project ``(k, n)`` rows in place, unchecked; what :meth:`cwn_lite.Constraint.compile` compiles."""
+    """Project ``(k, n)`` rows in place by the reference; what :meth:`cwn_lite.Constraint.compile` compiles."""
     rows.copy_(_nearest(rows, (1,), c, centralize, spherize))
 
 
