@@ -52,8 +52,8 @@ def build(
         settings = {**CIFAR[network], "residual_gamma": 0.2, **({} if width is None else {"width": width})}
         recipe = Recipe(name="benchmark", method=lab_method, sigma=sigma if ours else 0.0, **settings)
         model, optimizer, _ = build_lab(recipe, 0, device)
-        for group in optimizer.param_groups:
-            group["lr"] = LR
+    for group in optimizer.param_groups:
+        group["lr"], group["fused"] = LR, True
     return (unfuse(model) if method == "ours, not fused" else model), optimizer
 
 
@@ -78,8 +78,7 @@ def _resnet50(method: str, sigma: float, device: torch.device) -> tuple[nn.Modul
         cwn.replace_batchnorm(model, noise_std=sigma)
     # torch's overloads of `to` do not know that a module takes a memory format.
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fused = True if device.type == "cuda" else None
-    optimizer = torch.optim.SGD(cwn.param_groups(model, 1e-4), lr=LR, momentum=0.9, fused=fused)
+    optimizer = torch.optim.SGD(cwn.param_groups(model, 1e-4), lr=LR, momentum=0.9)
     if method == "ours":
         cwn.constrain(optimizer, model)
         cwn.fuse(model)

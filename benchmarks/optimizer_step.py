@@ -6,6 +6,7 @@ float32. A projection that reads and writes each weight once adds 8: the least r
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 
 import torch
@@ -18,25 +19,17 @@ from benchmarks.networks import NETWORKS, build
 REFERENCE = "SGD"
 
 
-def candidates(network: str, device: torch.device) -> dict[str, Callable[[], object]]:
+def candidates(network: str, device: torch.device) -> dict[str, timing.Candidate]:
     """Return the steps to time: SGD, with the projection, a device copy, and geoopt's where it is installed."""
-    found: dict[str, Callable[[], object]] = {REFERENCE: _sgd(_model(network, device)).step}
-    model = _model(network, device)
-    optimizer = _sgd(model)
-    constraint = cwn.constrain(optimizer, model)
-    if device.type != "cpu":
-        constraint.compile()
-    found["SGD and projection"] = optimizer.step
-    naive = _model(network, device)
-    by_hand = _sgd(naive)
-    by_hand.register_step_post_hook(lambda *_: _in_four_passes(naive))
-    found["SGD and four passes"] = by_hand.step
-    source = [p.detach() for p in _model(network, device).parameters()]
-    target = [torch.empty_like(p) for p in source]
-    found["copy of the parameters"] = lambda: torch._foreach_copy_(target, source)
-    try:
-        found["geoopt RiemannianSGD"] = _riemannian(network, device)
-    except ImportError:
+    found = {
+        REFERENCE: lambda: _sgd(_model(network, device)).step,
+        "SGD and projection": lambda: _constrained(_model(network, device)),
+        "SGD and four passes": lambda: _by_hand(_model(network, device)),
+        "copy of the parameters": lambda: _copy(_model(network, device)),
+    }
+    if importlib.util.find_spec("geoopt"):
+        found["geoopt RiemannianSGD"] = lambda: _riemannian(network, device)
+    else:
         print("geoopt is not installed: left out (pip install geoopt)")
     return found
 
@@ -50,6 +43,26 @@ def _model(network: str, device: torch.device) -> nn.Module:
 
 def _sgd(model: nn.Module) -> torch.optim.SGD:
     return torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=True)
+
+
+def _constrained(model: nn.Module) -> Callable[[], object]:
+    optimizer = _sgd(model)
+    constraint = cwn.constrain(optimizer, model)
+    if next(model.parameters()).device.type != "cpu":
+        constraint.compile()
+    return optimizer.step
+
+
+def _by_hand(model: nn.Module) -> Callable[[], object]:
+    optimizer = _sgd(model)
+    optimizer.register_step_post_hook(lambda *_: _in_four_passes(model))
+    return optimizer.step
+
+
+def _copy(model: nn.Module) -> Callable[[], object]:
+    source = [parameter.detach() for parameter in model.parameters()]
+    target = [torch.empty_like(parameter) for parameter in source]
+    return lambda: torch._foreach_copy_(target, source)
 
 
 @torch.no_grad()

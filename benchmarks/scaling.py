@@ -7,7 +7,7 @@ the width and with the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -28,10 +28,10 @@ def main() -> None:
     cases = {f"batch {batch}": (batch, given.width) for batch in given.batches}
     cases |= {f"width {width}": (given.batch, width) for width in given.widths}
 
-    def candidates(case: str, device: torch.device) -> dict[str, Callable[[], None]]:
+    def candidates(case: str, device: torch.device) -> dict[str, timing.Candidate]:
         batch, width = cases[case]
         methods = dict.fromkeys([REFERENCE, *given.methods])
-        return {m: step("cnn", m, batch, device, width=width) for m in methods}
+        return {m: partial(step, "cnn", m, batch, device, width=width) for m in methods}
 
     timing.measure("scaling", given, cases, candidates, REFERENCE)
 

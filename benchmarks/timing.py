@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,8 +20,10 @@ from tqdm import tqdm
 from cwn_lite.lab import provenance
 from cwn_lite.lab.run import pick_device
 
+# Makes the call that is timed.
+Candidate = Callable[[], Callable[[], object]]
 # Seconds that a measurement lasts at least: a clock and a scheduler leave less than a thousandth.
-LEAST = 0.1
+LEAST = 0.2
 
 
 @dataclass(frozen=True)
@@ -45,22 +49,21 @@ class Ratio:
 
 
 def ratios(
-    candidates: Mapping[str, Callable[[], object]],
-    reference: str,
-    device: torch.device,
-    *,
-    rounds: int,
+    candidates: Mapping[str, Candidate], reference: str, device: torch.device, *, rounds: int, anew: bool = True
 ) -> dict[str, Ratio]:
     """Time candidates against one of them.
 
-    In each round every candidate runs in turn, in an order that rotates, and its time is divided by the reference's
-    of the same round. Two rounds before are not counted: one warms up, one tells how often a quick call is repeated.
+    In each round every candidate has a turn, in an order drawn anew, and its time is divided by the reference's of the
+    same round. A turn makes the candidate, calls it twice without counting, and then measures. Two copies of one
+    network can differ by several per cent for as long as they live, by where in memory they happen to lie; made anew,
+    this averages out over the rounds. A round before tells how often a quick call is repeated.
 
     Args:
-        candidates: name -> what to time.
+        candidates: name -> what makes the call to time.
         reference: name of the one to divide by.
         device: a GPU is waited for before each look at the clock.
         rounds: counted rounds, at least 4.
+        anew: ``False`` makes each candidate once, where that takes long.
 
     Raises:
         ValueError: ``reference`` is no candidate, or there are too few rounds for quartiles.
@@ -70,22 +73,28 @@ def ratios(
     if rounds < 4:
         raise ValueError(f"rounds={rounds}: quartiles need at least 4")
     names = list(candidates)
-    repeats: dict[str, int] = {}
+    kept = {} if anew else {name: candidates[name]() for name in names}
     times: dict[str, list[float]] = {name: [] for name in names}
+    repeats: dict[str, int] = {}
     peaks: dict[str, float] = {}
-    for turn in tqdm(range(rounds + 2), unit="round", mininterval=5.0):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+    for turn in tqdm(range(rounds + 1), unit="round", mininterval=5.0):
+        for name in random.Random(turn).sample(names, len(names)):
+            gc.collect()  # the candidate before: hooks are cycles
+            call = kept[name] if name in kept else candidates[name]()
+            for _ in range(2):
+                call()
             before = 0
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
                 before = torch.cuda.memory_allocated(device)
-            seconds = _seconds(candidates[name], device, repeats.get(name, 1))
+            seconds = _seconds(call, device, repeats.get(name, 1))
             if device.type == "cuda":
                 peaks[name] = (torch.cuda.max_memory_allocated(device) - before) / 2**20
-            if turn > 1:
+            if turn:
                 times[name].append(seconds / repeats[name])
-            elif turn == 1:
+            else:
                 repeats[name] = max(1, math.ceil(LEAST / seconds)) if seconds else 1
+            del call
     scale = 1e3 * statistics.median(times[reference])
     found = {}
     for name in names:
@@ -128,8 +137,9 @@ def measure(
     what: str,
     given: argparse.Namespace,
     cases: Iterable[str],
-    candidates: Callable[[str, torch.device], Mapping[str, Callable[[], object]]],
+    candidates: Callable[[str, torch.device], Mapping[str, Candidate]],
     reference: str,
+    anew: bool = True,
 ) -> None:
     """Time the candidates of each case and print, and with ``--out`` write, their ratios.
 
@@ -137,15 +147,16 @@ def measure(
         what: name of the benchmark.
         given: parsed options of :func:`parser`.
         cases: networks, sizes.
-        candidates: maps a case and a device to name -> what to time.
+        candidates: maps a case and a device to the candidates of :func:`ratios`.
         reference: name of the candidate to divide by.
+        anew: as in :func:`ratios`.
     """
     torch.set_num_threads(given.threads)
     device = pick_device(given.device)
     settings = {key: value for key, value in vars(given).items() if key != "out"} | {"device": device.type}
     found: dict[str, dict[str, Ratio]] = {}
     for case in cases:
-        found[case] = ratios(candidates(case, device), reference, device, rounds=given.rounds)
+        found[case] = ratios(candidates(case, device), reference, device, rounds=given.rounds, anew=anew)
         print(table(case, found[case], reference), flush=True)
         if given.out:
             write(given.out, what, settings, found)

@@ -7,6 +7,7 @@ with nothing behind.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -64,12 +65,13 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     given = parser.parse_args()
 
-    def candidates(network: str, device: torch.device) -> dict[str, Callable[[], None]]:
+    def candidates(network: str, device: torch.device) -> dict[str, timing.Candidate]:
         torch.compiler.reset()  # torch compiles some eight graphs of one wrapper, and then no more
+        settings = {"sigma": given.sigma, "compiled": given.compile}
         methods = dict.fromkeys([REFERENCE, *given.methods])
-        return {m: step(network, m, given.batch, device, sigma=given.sigma, compiled=given.compile) for m in methods}
+        return {m: partial(step, network, m, given.batch, device, **settings) for m in methods}
 
-    timing.measure("training_step", given, given.networks, candidates, REFERENCE)
+    timing.measure("training_step", given, given.networks, candidates, REFERENCE, anew=not given.compile)
 
 
 if __name__ == "__main__":
