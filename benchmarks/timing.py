@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import json
 import math
@@ -22,8 +23,10 @@ from cwn_lite.lab.run import pick_device
 
 # Makes the call that is timed.
 Candidate = Callable[[], Callable[[], object]]
-# Seconds that a measurement lasts at least: a clock and a scheduler leave less than a thousandth.
-LEAST = 0.2
+# Seconds that a measurement lasts at least: clock and scheduler leave less than a thousandth.
+LEAST = 0.02
+# Measurements of a candidate in a round.
+CALLS = 8
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,17 @@ def ratios(
 ) -> dict[str, Ratio]:
     """Time candidates against one of them.
 
-    In each round every candidate has a turn, in an order drawn anew, and its time is divided by the reference's of the
-    same round. A turn makes the candidate, calls it twice without counting, and then measures. Two copies of one
-    network can differ by several per cent for as long as they live, by where in memory they happen to lie; made anew,
-    this averages out over the rounds. A round before tells how often a quick call is repeated.
+    In each round all candidates are made anew, called twice without counting, and then called in turn, in an order
+    drawn anew each time. The ratio of a round is that of the median times. So other work on the machine slows down
+    all of them alike; and two copies of one network, which can differ by several per cent for as long as they live by
+    where in memory they happen to lie, average out over the rounds.
 
     Args:
         candidates: name -> what makes the call to time.
         reference: name of the one to divide by.
         device: a GPU is waited for before each look at the clock.
-        rounds: counted rounds, at least 4.
-        anew: ``False`` makes each candidate once, where that takes long.
+        rounds: at least 4.
+        anew: ``False`` makes the candidates once, where that takes long.
 
     Raises:
         ValueError: ``reference`` is no candidate, or there are too few rounds for quartiles.
@@ -72,29 +75,30 @@ def ratios(
         raise ValueError(f"reference={reference!r} is none of {', '.join(candidates)}")
     if rounds < 4:
         raise ValueError(f"rounds={rounds}: quartiles need at least 4")
+    _keep_freed_memory()
     names = list(candidates)
-    kept = {} if anew else {name: candidates[name]() for name in names}
+    order = random.Random(0)
     times: dict[str, list[float]] = {name: [] for name in names}
-    repeats: dict[str, int] = {}
     peaks: dict[str, float] = {}
-    for turn in tqdm(range(rounds + 1), unit="round", mininterval=5.0):
-        for name in random.Random(turn).sample(names, len(names)):
-            gc.collect()  # the candidate before: hooks are cycles
-            call = kept[name] if name in kept else candidates[name]()
-            for _ in range(2):
-                call()
-            before = 0
-            if device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(device)
-                before = torch.cuda.memory_allocated(device)
-            seconds = _seconds(call, device, repeats.get(name, 1))
-            if device.type == "cuda":
-                peaks[name] = (torch.cuda.max_memory_allocated(device) - before) / 2**20
-            if turn:
-                times[name].append(seconds / repeats[name])
-            else:
-                repeats[name] = max(1, math.ceil(LEAST / seconds)) if seconds else 1
-            del call
+    calls: dict[str, Callable[[], object]] = {}
+    for turn in tqdm(range(rounds), unit="round", mininterval=5.0):
+        if anew or not turn:
+            calls.clear()
+            gc.collect()  # hooks are cycles
+            calls.update({name: make() for name, make in candidates.items()})
+        repeats = {}
+        for name in names:
+            calls[name]()
+            repeats[name] = math.ceil(LEAST / max(_seconds(calls[name], device, 1), 1e-9))
+        inner: dict[str, list[float]] = {name: [] for name in names}
+        for _ in range(CALLS):
+            for name in order.sample(names, len(names)):
+                before = _reset_peak(device)
+                inner[name].append(_seconds(calls[name], device, repeats[name]) / repeats[name])
+                if before is not None:
+                    peaks[name] = (torch.cuda.max_memory_allocated(device) - before) / 2**20
+        for name in names:
+            times[name].append(statistics.median(inner[name]))
     scale = 1e3 * statistics.median(times[reference])
     found = {}
     for name in names:
@@ -102,6 +106,23 @@ def ratios(
         low, median, high = statistics.quantiles(per_round, n=4)
         found[name] = Ratio(median, low, high, rounds, scale, peaks.get(name))
     return found
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep what is freed, as torch does on a GPU; else a step pays for pages that another one freed."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # not glibc
+        return
+    for option, value in ((-3, 32 << 20), (-1, (1 << 31) - 1)):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+        mallopt(option, value)
+
+
+def _reset_peak(device: torch.device) -> int | None:
+    if device.type != "cuda":
+        return None
+    torch.cuda.reset_peak_memory_stats(device)
+    return torch.cuda.memory_allocated(device)
 
 
 def _seconds(call: Callable[[], object], device: torch.device, repeat: int) -> float:
