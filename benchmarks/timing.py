@@ -109,7 +109,7 @@ def ratios(
 
 
 def _keep_freed_memory() -> None:
-    """Let the C library keep what is freed, as torch does on a GPU; else a step pays for pages that others gave back."""
+    """Let the C library keep what is freed, as torch does on a GPU; else a step pays for what others gave back."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # not glibc
