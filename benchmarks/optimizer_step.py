@@ -7,7 +7,8 @@ float32. A projection that reads and writes each weight once adds 8: the least r
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -17,21 +18,26 @@ from benchmarks import timing
 from benchmarks.networks import NETWORKS, build
 
 REFERENCE = "SGD"
+STEPS = (REFERENCE, "SGD and projection", "SGD and four passes", "copy of the parameters", "geoopt RiemannianSGD")
 
 
-def candidates(network: str, device: torch.device) -> dict[str, timing.Candidate]:
-    """Return the steps to time: SGD, with the projection, a device copy, and geoopt's where it is installed."""
-    found = {
-        REFERENCE: lambda: _sgd(_model(network, device)).step,
-        "SGD and projection": lambda: _constrained(_model(network, device)),
-        "SGD and four passes": lambda: _by_hand(_model(network, device)),
-        "copy of the parameters": lambda: _copy(_model(network, device)),
+def candidates(network: str, device: torch.device, steps: Sequence[str] = STEPS) -> dict[str, timing.Candidate]:
+    """Return the steps to time: SGD, and those asked for; geoopt's only where it is installed."""
+    makers: dict[str, Callable[[nn.Module], Callable[[], object]]] = {
+        REFERENCE: lambda model: _sgd(model).step,
+        "SGD and projection": _constrained,
+        "SGD and four passes": _by_hand,
+        "copy of the parameters": _copy,
+        "geoopt RiemannianSGD": _riemannian,
     }
-    if importlib.util.find_spec("geoopt"):
-        found["geoopt RiemannianSGD"] = lambda: _riemannian(network, device)
-    else:
-        print("geoopt is not installed: left out (pip install geoopt)")
-    return found
+    missing = set() if importlib.util.find_spec("geoopt") else {"geoopt RiemannianSGD"}
+    for name in missing & set(steps):
+        print(f"{name}: left out, geoopt is not installed (pip install geoopt)")
+
+    def maker(name: str) -> timing.Candidate:
+        return lambda: makers[name](_model(network, device))
+
+    return {name: maker(name) for name in dict.fromkeys([REFERENCE, *steps]) if name not in missing}
 
 
 def _model(network: str, device: torch.device) -> nn.Module:
@@ -75,15 +81,15 @@ def _in_four_passes(model: nn.Module) -> None:
             module.weight.mul_(2**0.5 / torch.linalg.vector_norm(module.weight, dim=rows, keepdim=True))
 
 
-def _riemannian(network: str, device: torch.device) -> Callable[[], object]:
+def _riemannian(model: nn.Module) -> Callable[[], object]:
     """Return geoopt's step on the same set: rows orthogonal to 1 on a sphere, the other parameters free."""
     import geoopt
 
     parameters: list[nn.Parameter] = []
-    for parameter in _model(network, device).parameters():
+    for parameter in model.parameters():
         rows = parameter.detach().flatten(1).contiguous() if parameter.ndim == 4 else parameter.detach()
         if parameter.ndim == 4:
-            normal = torch.ones(rows.shape[1], 1, device=device)
+            normal = torch.ones(rows.shape[1], 1, device=rows.device)
             sphere = geoopt.Scaled(geoopt.Sphere(complement=normal), 2**0.5)
             constrained = geoopt.ManifoldParameter(cwn.project_rows(rows), manifold=sphere)
         else:
@@ -98,8 +104,9 @@ def main() -> None:
     """Time the steps and print, and with ``--out`` write, what came out."""
     parser = timing.parser(__doc__, rounds=12)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["resnet20", "cnn", "resnet110", "wrn28x10"])
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     given = parser.parse_args()
-    timing.measure("optimizer_step", given, given.networks, candidates, REFERENCE)
+    timing.measure("optimizer_step", given, given.networks, partial(candidates, steps=given.steps), REFERENCE)
 
 
 if __name__ == "__main__":
