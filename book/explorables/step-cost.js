@@ -1,6 +1,6 @@
 // What a training step moves in one layer, method by method: activations weigh on normalization, weights on ours.
 
-import { announcer, format, h, math, onWidth, set } from "./shared.js";
+import { announcer, format, h, onWidth, set } from "./shared.js";
 import { magnitude } from "./equilibrium-controls.js";
 import { BATCHES, CHANNELS, KERNELS, LAYERS, SIDES, breakEven, readable, stepBytes } from "./step-cost-bytes.js";
 import { PARTS, drawBars, swatch } from "./step-cost-plot.js";
@@ -19,9 +19,9 @@ export function render(el, data) {
   layer.select.options[0].disabled = true; // shown where the settings are those of no layer in the list
   const kernel = menu("kernel", KERNELS.map((k) => `${k}×${k}`), (name) => change({ kernel: parseInt(name) }));
   const sliders = {
-    channels: listSlider("channels", "C", CHANNELS, (channels) => change({ channels })),
-    side: listSlider("image side", "S", SIDES, (side) => change({ side })),
-    batch: listSlider("batch", "N", BATCHES, (batch) => change({ batch })),
+    channels: listSlider("channels", CHANNELS, (channels) => change({ channels })),
+    side: listSlider("image side", SIDES, (side) => change({ side })),
+    batch: listSlider("batch", BATCHES, (batch) => change({ batch })),
   };
   const inputs = h(
     "div",
@@ -97,11 +97,11 @@ function menu(label, names, input) {
 }
 
 // A native slider over a list; `set(x)` moves it without an event.
-function listSlider(name, letter, values, input) {
-  const range = h("input", { type: "range", min: 0, max: values.length - 1, step: 1, "aria-label": `${name} ${letter}` });
+function listSlider(name, values, input) {
+  const range = h("input", { type: "range", min: 0, max: values.length - 1, step: 1, "aria-label": name });
   const text = h("data");
   range.addEventListener("input", () => input(values[range.valueAsNumber]));
-  const node = h("label", { class: "explorable-slider" }, h("span", {}, `${name} `, math(letter)), text, range);
+  const node = h("label", { class: "explorable-slider" }, h("span", {}, name), text, range);
   const move = (x) => {
     range.value = values.indexOf(x);
     text.textContent = text.value = String(x);

@@ -107,15 +107,15 @@ def step_bytes(channels: int = 64, kernel: int = 3, side: int = 8, batch: int = 
     """Return what a training step moves in one convolution layer of stride 1, for each method.
 
     Values are counted as read or written by each of torch's operations, whether or not a cache spares the way to
-    memory: ``A = N C S²`` activations in and as many out, ``W = C² k²`` weights. Terms of the size of ``C`` are left
+    memory: ``A = B C s²`` activations in and as many out, ``Q = C² k²`` weights. Terms of the size of ``C`` are left
     out. Kernel 1 on an image of side 1 is a fully connected layer; ``nn.Linear`` moves ``2 A`` more, which all methods
     share, since its backward pass is two products and a sum.
 
     Args:
         channels: number of channels ``C``, of input and output.
         kernel: side ``k`` of the kernel, odd.
-        side: side ``S`` of the image, in pixels.
-        batch: number of samples ``N``.
+        side: side ``s`` of the image, in pixels.
+        batch: number of images ``B``.
 
     Returns:
         Bytes by method, in the order of `METHODS`.

@@ -76,7 +76,7 @@ def check(figure: Locator, layer: str | None = None, **changed: int) -> None:
     known = next((name for name, values in LAYERS.items() if values == tuple(settings.values())), "own choice")
     assert chosen == (layer or known)
     assert figure.get_by_role("combobox", name="kernel").input_value() == f"{settings['kernel']}×{settings['kernel']}"
-    for name, key in (("channels C", "channels"), ("image side S", "side"), ("batch N", "batch")):
+    for name, key in (("channels", "channels"), ("image side", "side"), ("batch", "batch")):
         assert slider(figure, name).get_attribute("aria-valuetext") == str(settings[key])
 
 
@@ -163,9 +163,9 @@ def test_what_is_said(open_page: Opener) -> None:
         label = (figure.locator(".step-cost-view svg").get_attribute("aria-label") or "").replace("\xa0", " ")
         assert label.startswith("Bars of the bytes that a training step moves") and "moves less, by" in label
         assert f"batch norm {readable(moved['bn'].total)}, " in label
-    slider(figure, "channels C").fill("9")
+    slider(figure, "channels").fill("9")
     figure.get_by_role("combobox", name="kernel").select_option("3×3")
-    slider(figure, "batch N").fill("0")
+    slider(figure, "batch").fill("0")
     expect(status).to_contain_text("batch norm moves less, by a factor of 64,500.", timeout=SLOW)
 
 
@@ -173,7 +173,7 @@ def test_settings_from_the_page_and_two_of_a_kind(open_page: Opener) -> None:
     other = figures.explorable_html("step-cost", {"channels": 256, "side": 14, "batch": 32}, alt=ALT)
     one, two = open_page(other, FIGURE).locator("figure.explorable").all()
     check(one, "own choice", channels=256, side=14, batch=32)
-    slider(one, "image side S").fill("9")
+    slider(one, "image side").fill("9")
     check(one, "own choice", channels=256, side=112, batch=32)
     check(two, "ResNet-20, last stage")
 
@@ -199,7 +199,7 @@ def test_axe_finds_nothing_and_colours_can_be_read(open_page: Opener) -> None:
     page = open_page(FIGURE)
     figure = page.locator("figure.explorable")
     parts = CONTRASTS.replace(".arrow:not(.arrow-drop), .head, .mean, .feasible", "g[data-method] rect")
-    slider(figure, "batch N").fill("0")
+    slider(figure, "batch").fill("0")
     for theme, system in (("light", "dark"), ("dark", "light"), (None, "light"), (None, "dark")):
         page.emulate_media(color_scheme=system)
         dress(page, theme)
@@ -236,10 +236,10 @@ def test_nothing_sticks_out_overlaps_or_moves_away(open_page: Opener, width: int
     figure = page.locator("figure.explorable")
     tops = set()
     for channels, kernel, side, batch in ((2, "3×3", 3, 7), (9, "3×3", 9, 9), (0, "1×1", 0, 0), (6, "1×1", 9, 8)):
-        slider(figure, "channels C").fill(str(channels))
+        slider(figure, "channels").fill(str(channels))
         figure.get_by_role("combobox", name="kernel").select_option(kernel)
-        slider(figure, "image side S").fill(str(side))
-        slider(figure, "batch N").fill(str(batch))
+        slider(figure, "image side").fill(str(side))
+        slider(figure, "batch").fill(str(batch))
         page.wait_for_timeout(250)  # until the summary has spoken
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         right = figure.locator(".explorable-live *:not(svg *)").evaluate_all(
