@@ -130,6 +130,6 @@ def test_profile_names_the_parts_and_writes_nothing(
     assert lines[0].startswith("tiny: ") and "ms per step of 8 images, 4 steps" in lines[0]
     shares = {part: float(next(line for line in lines if line.startswith(part)).split()[-2]) for part in PARTS}
     assert 50 < sum(shares.values()) <= 100.5
-    assert shares["backward"] > shares["data"]
+    assert min(shares.values()) > 0
     assert any("convolution" in line for line in lines)
     assert list(tmp_path.iterdir()) == []
