@@ -192,6 +192,7 @@ def test_the_still_figure_draws_these_numbers() -> None:
     moved = step_bytes(**settings)
     bars: dict[int, float] = {}
     for patch in ax.patches:
+        # matplotlib's stubs say Patch, and barh() adds Rectangles.
         row, left, width = round(patch.get_y() + 0.3), patch.get_x(), patch.get_width()  # type: ignore[attr-defined]
         assert left == pytest.approx(bars.get(row, 0)) and width > 0
         bars[row] = left + width
