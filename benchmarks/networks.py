@@ -32,7 +32,13 @@ LR = 0.0
 
 
 def build(
-    network: str, method: str, device: torch.device, *, sigma: float = 0.0, width: int | None = None
+    network: str,
+    method: str,
+    device: torch.device,
+    *,
+    sigma: float = 0.0,
+    width: int | None = None,
+    compiled: bool = False,
 ) -> tuple[nn.Module, torch.optim.Optimizer]:
     """Return a network and its optimizer, ours with the constraint attached.
 
@@ -42,16 +48,19 @@ def build(
         device: where to.
         sigma: noise level of ours.
         width: of the first layers of a CIFAR network; its own without.
+        compiled: let torch compile the projection where :meth:`cwn_lite.Constraint.compile` can.
     """
     ours = method.startswith("ours")
     lab_method = "ours" if ours else method
     if network == "resnet50":
-        model, optimizer = _resnet50(lab_method, sigma, device)
+        model, optimizer, constraint = _resnet50(lab_method, sigma, device)
     else:
         # Branches at a start that is neither zero nor as strong as the stream: no factor of a product is special.
         settings = {**CIFAR[network], "residual_gamma": 0.2, **({} if width is None else {"width": width})}
         recipe = Recipe(name="benchmark", method=lab_method, sigma=sigma if ours else 0.0, **settings)
-        model, optimizer, _ = build_lab(recipe, 0, device)
+        model, optimizer, constraint = build_lab(recipe, 0, device)
+    if compiled and constraint:
+        constraint.compile()
     for group in optimizer.param_groups:
         group["lr"], group["fused"] = LR, True
     return (unfuse(model) if method == "ours, not fused" else model), optimizer
@@ -64,7 +73,9 @@ def images(network: str, batch: int, device: torch.device) -> tuple[Tensor, Tens
     return x, torch.randint(10, (batch,), device=device)
 
 
-def _resnet50(method: str, sigma: float, device: torch.device) -> tuple[nn.Module, torch.optim.Optimizer]:
+def _resnet50(
+    method: str, sigma: float, device: torch.device
+) -> tuple[nn.Module, torch.optim.Optimizer, cwn.Constraint | None]:
     batch, group = nn.BatchNorm2d, partial(group_norm, 16)
     norms: dict[str, Callable[[int], nn.Module]] = {"ours": batch, "bn": batch, "gn": group, "ws+gn": group}
     norm = norms.get(method, nn.Identity)
@@ -79,7 +90,7 @@ def _resnet50(method: str, sigma: float, device: torch.device) -> tuple[nn.Modul
     # torch's overloads of `to` do not know that a module takes a memory format.
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(cwn.param_groups(model, 1e-4), lr=LR, momentum=0.9)
-    if method == "ours":
-        cwn.constrain(optimizer, model)
-        cwn.fuse(model)
-    return model, optimizer
+    if method != "ours":
+        return model, optimizer, None
+    constraint = cwn.constrain(optimizer, model)
+    return cwn.fuse(model), optimizer, constraint

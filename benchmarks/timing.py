@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import ctypes
 import gc
+import itertools
 import json
 import math
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 from cwn_lite.lab import provenance
@@ -39,8 +42,8 @@ class Ratio:
         high: their third quartile.
         rounds: how many rounds.
         reference_ms: median time of the reference in milliseconds, for scale only.
-        peak_mib: peak memory of the candidate on a GPU in MiB above what all of them hold between calls (weights,
-            momentum, last gradients), ``None`` on a CPU.
+        peak_mib: most memory that tensors take during a call of the candidate, in MiB, above what they take before it
+            (weights, momentum). It does not depend on the time.
     """
 
     median: float
@@ -48,7 +51,7 @@ class Ratio:
     high: float
     rounds: int
     reference_ms: float
-    peak_mib: float | None = None
+    peak_mib: float
 
 
 def ratios(
@@ -59,7 +62,8 @@ def ratios(
     In each round all candidates are made anew, called twice without counting, and then called in turn, in an order
     drawn anew each time. The ratio of a round is that of the median times. So other work on the machine slows down
     all of them alike; and two copies of one network, which can differ by several per cent for as long as they live by
-    where in memory they happen to lie, average out over the rounds.
+    where in memory they happen to lie, average out over the rounds. After the last round each is called once more, for
+    its peak memory.
 
     Args:
         candidates: name -> what makes the call to time.
@@ -79,7 +83,6 @@ def ratios(
     names = list(candidates)
     order = random.Random(0)
     times: dict[str, list[float]] = {name: [] for name in names}
-    peaks: dict[str, float] = {}
     calls: dict[str, Callable[[], object]] = {}
     for turn in tqdm(range(rounds), unit="round", mininterval=5.0):
         if anew or not turn:
@@ -93,10 +96,7 @@ def ratios(
         inner: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(CALLS):
             for name in order.sample(names, len(names)):
-                before = _reset_peak(device)
                 inner[name].append(_seconds(calls[name], device, repeats[name]) / repeats[name])
-                if before is not None:
-                    peaks[name] = (torch.cuda.max_memory_allocated(device) - before) / 2**20
         for name in names:
             times[name].append(statistics.median(inner[name]))
     scale = 1e3 * statistics.median(times[reference])
@@ -104,7 +104,7 @@ def ratios(
     for name in names:
         per_round = [a / b for a, b in zip(times[name], times[reference], strict=True)]
         low, median, high = statistics.quantiles(per_round, n=4)
-        found[name] = Ratio(median, low, high, rounds, scale, peaks.get(name))
+        found[name] = Ratio(median, low, high, rounds, scale, peak_bytes(calls[name], device) / 2**20)
     return found
 
 
@@ -118,11 +118,36 @@ def _keep_freed_memory() -> None:
         mallopt(option, value)
 
 
-def _reset_peak(device: torch.device) -> int | None:
-    if device.type != "cuda":
-        return None
-    torch.cuda.reset_peak_memory_stats(device)
-    return torch.cuda.memory_allocated(device)
+def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
+    """Return the most memory that tensors take during a call above what they take before it, in bytes.
+
+    On a CPU torch's profiler records what is allocated and freed. It does not see what kernels take elsewhere, nor that
+    something is freed which was there before the call.
+
+    Args:
+        call: what runs once.
+        device: where its tensors are.
+
+    Example:
+        >>> x = torch.ones(1000)
+        >>> peak_bytes(lambda: x.clone().relu_(), torch.device("cpu"))
+        4000
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        return int(torch.cuda.max_memory_allocated(device)) - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        call()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        profiled.export_chrome_trace(str(path))
+        events = json.loads(path.read_text(encoding="utf8"))["traceEvents"]
+    memory: list[tuple[float, int]] = sorted(
+        (event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]"
+    )
+    return max(itertools.accumulate((size for _, size in memory), initial=0))
 
 
 def _seconds(call: Callable[[], object], device: torch.device, repeat: int) -> float:
@@ -184,12 +209,12 @@ def measure(
 
 
 def table(title: str, found: Mapping[str, Ratio], reference: str) -> str:
-    """Return ratios as lines of text: median and quartiles."""
+    """Return ratios as lines of text: median, quartiles and peak memory."""
     width = max(map(len, [*found, title]))
     lines = [f"{title:{width}}  over {reference} ({next(iter(found.values())).reference_ms:.3g} ms)"]
     for name, ratio in found.items():
-        memory = "" if ratio.peak_mib is None else f", peak {ratio.peak_mib:.0f} MiB"
-        lines.append(f"{name:{width}}  {ratio.median:.3f}  [{ratio.low:.3f}, {ratio.high:.3f}]{memory}")
+        peak = f"peak {ratio.peak_mib:.0f} MiB"
+        lines.append(f"{name:{width}}  {ratio.median:.3f}  [{ratio.low:.3f}, {ratio.high:.3f}]  {peak}")
     return "\n".join(lines)
 
 

@@ -38,19 +38,19 @@ def step(
         device: where to.
         sigma: noise level of ours.
         width: of the first layers of a CIFAR network; its own without.
-        compiled: let torch compile the network.
+        compiled: let torch compile the network, and on a GPU the projection.
     """
-    model, optimizer = build(network, method, device, sigma=sigma, width=width)
+    model, optimizer = build(network, method, device, sigma=sigma, width=width, compiled=compiled)
     # The stubs of torch.compile return a plain callable.
     forward: nn.Module = torch.compile(model) if compiled else model  # type: ignore[assignment]
     x, y = images(network, batch, device)
 
     def once() -> None:
-        optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = F.cross_entropy(forward(x), y)
         loss.backward()
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     return once
 

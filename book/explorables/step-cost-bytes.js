@@ -25,9 +25,8 @@ export const PASSES = {
   bn: { activations: 8, weights: 0 },
   // One read of each: the group of one sample is still in the cache when its statistics are known.
   gn: { activations: 5, weights: 0 },
-  // Forward: x read, γx + β written (2). Backward: the gradient times γ (2), x times the constant 1 (2), that times the
-  // gradient (3), its sum for γ (1), the sum of the gradient for β (1).
-  activation_scale: { activations: 11, weights: 0 },
+  // Forward: x read, γx + β written. Backward: x and the gradient read, the gradient of x written.
+  activation_scale: { activations: 5, weights: 0 },
   // Forward: W read, γW written (2). Backward: the gradient times γ (2), the gradient times W (3), its sum for γ (1).
   weight_scale: { activations: 0, weights: 8 },
   // Mean (1), norm (1), subtract in place (2), rescale in place (2); 2 of the 6 go to memory where a weight fits the cache.
@@ -38,9 +37,9 @@ export const PASSES = {
 export const METHODS = {
   plain: [],
   fused: ["weight_scale", "projection"],
-  bn: ["bn"],
-  gn: ["gn"],
   unfused: ["activation_scale", "projection"],
+  gn: ["gn"],
+  bn: ["bn"],
 };
 
 const VALUE = 4; // bytes of a float32

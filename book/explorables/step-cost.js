@@ -8,7 +8,7 @@ import { PARTS, drawBars, swatch } from "./step-cost-plot.js";
 const START = LAYERS[1][1];
 const LISTS = { channels: CHANNELS, kernel: KERNELS, side: SIDES, batch: BATCHES };
 const OWN = "own choice";
-const NAMES_OF_METHODS = { plain: "plain", fused: "ours, fused", bn: "batch norm", gn: "group norm", unfused: "ours, not fused" };
+const NAMES_OF_METHODS = { plain: "plain", fused: "ours, fused", unfused: "ours, not fused", gn: "group norm", bn: "batch norm" };
 const KEYS = { convolution: "convolution", sgd: "SGD with momentum", per_activation: "extra for each activation", per_weight: "extra for each weight" };
 
 export function render(el, data) {

@@ -34,9 +34,8 @@ PASSES = {
     "bn": Passes(8, 0),
     # As batch norm with one read of each: the group of one sample is still in the cache when its statistics are known.
     "gn": Passes(5, 0),
-    # Forward: x read, γx + β written (2). Backward: the gradient times γ (2), x times the constant 1 (2), that times
-    # the gradient (3), its sum for γ (1), the sum of the gradient for β (1).
-    "activation_scale": Passes(11, 0),
+    # Forward: x read, γx + β written. Backward: x and the gradient read, the gradient of x written.
+    "activation_scale": Passes(5, 0),
     # Forward: W read, γW written (2). Backward: the gradient times γ (2), the gradient times W (3), its sum for γ (1).
     "weight_scale": Passes(0, 8),
     # Mean (1), norm (1), subtract in place (2), rescale in place (2). They follow each other on a block of rows: where
@@ -52,18 +51,18 @@ passes over weights more, which the figure leaves out.
 METHODS: dict[str, tuple[str, ...]] = {
     "plain": (),
     "fused": ("weight_scale", "projection"),
-    "bn": ("bn",),
-    "gn": ("gn",),
     "unfused": ("activation_scale", "projection"),
+    "gn": ("gn",),
+    "bn": ("bn",),
 }
 """Method -> what it does on top of convolution and SGD, in the order of the bars."""
 
 NAMES = {
     "plain": "plain",
     "fused": "ours, fused",
-    "bn": "batch norm",
-    "gn": "group norm",
     "unfused": "ours, not fused",
+    "gn": "group norm",
+    "bn": "batch norm",
 }
 """Method -> what stands beside its bar."""
 

@@ -17,7 +17,7 @@ _aten = torch.ops.aten
 _NO_TRAFFIC = {_aten._unsafe_view, _aten.empty, _aten.empty_like, _aten.new_empty, _aten.empty_strided}
 # The first argument is written, whatever was in it.
 _OVERWRITE = {_aten.copy_, _aten.fill_, _aten.zero_, _aten._foreach_copy_, _aten.normal_, _aten.uniform_}
-# Operations that need sums over a whole channel before they can write its first value: two passes over the input.
+# In training they need sums over a whole channel before they can write its first value: two passes over the input.
 _TWO_READS = {
     _aten.native_batch_norm,
     _aten._native_batch_norm_legit,
@@ -31,8 +31,9 @@ class Traffic(TorchDispatchMode):
     """Counts, while it is active, the bytes that each of torch's operations reads and writes.
 
     An operation reads each input once and writes each output once; batch norm reads its input twice, since the mean
-    of a channel comes before its first normalized value. Views are free. This is the traffic of code that runs one
-    operation after the other on tensors larger than any cache: a compiler that merges operations moves less.
+    of a channel comes before its first normalized value, unless its statistics are given. Views are free. This is the
+    traffic of code that runs one operation after the other on tensors larger than any cache: a compiler that merges
+    operations moves less.
 
     Attributes:
         bytes: name of the operation -> bytes.
@@ -69,11 +70,12 @@ class Traffic(TorchDispatchMode):
         schema = func._schema
         is_view = any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns)
         if not (is_view or packet in _NO_TRAFFIC):
-            passes = 2 if packet in _TWO_READS else 1
+            values = {a.name: args[i] if i < len(args) else kwargs.get(a.name) for i, a in enumerate(schema.arguments)}
+            in_training = values.get("training", values.get("train", True))
+            passes = 2 if packet in _TWO_READS and in_training else 1
             moved = 0
             for position, argument in enumerate(schema.arguments):
-                value = args[position] if position < len(args) else kwargs.get(argument.name)
-                size = sum(map(_size, _tensors(value)))
+                size = sum(map(_size, _tensors(values[argument.name])))
                 overwritten = (packet in _OVERWRITE and position == 0) or argument.is_out
                 # Fused SGD may unscale gradients in place, so its schema says that it writes them; it does not here.
                 writes = argument.alias_info is not None and argument.alias_info.is_write and argument.name != "grads"

@@ -79,7 +79,7 @@ def test_torch_export(which: str, model: nn.Module, folded: nn.Module, tmp_path:
     loaded = torch.export.load(tmp_path / "model.pt2")
     x = torch.randn(5, 3, 12, 12)
     assert_equal_outputs(loaded.module()(x).detach().numpy(), model, x)
-    scales = [node for node in program.graph.nodes if "addcmul" in str(node.target)]
+    scales = [node for node in program.graph.nodes if "batch_norm" in str(node.target)]
     assert len(scales) == (0 if which == "folded" else 11)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import cwn_lite as cwn
+from cwn_lite.lab.cost import Traffic, kept_for_backward
 
 SHAPES = [(4, 3), (4, 3, 7), (4, 3, 5, 6), (4, 3, 2, 5, 6), (0, 3, 2), (1, 3, 1, 1)]
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -104,6 +105,50 @@ def test_gradients(shape: tuple[int, ...], sigma: float) -> None:
     torch.testing.assert_close(dx, cotangent * along_channels(factor * scale_bias.weight.detach(), x))
     torch.testing.assert_close(dweight, (cotangent * x.detach()).sum(over) * factor)
     torch.testing.assert_close(dbias, cotangent.sum(over))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, at its first forward-mode pass
+@pytest.mark.parametrize("per_sample", [True, False])
+@shapes
+def test_second_derivatives_and_forward_mode(shape: tuple[int, ...], per_sample: bool) -> None:
+    scale_bias = layer(noise_std=0.3, per_sample=per_sample)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+
+    def call(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(7)  # one draw for all
+        parameters = {"weight": weight, "bias": bias}
+        out: torch.Tensor = torch.func.functional_call(scale_bias, parameters, (x,)).square()
+        return out
+
+    inputs = x, scale_bias.weight, scale_bias.bias
+    assert torch.autograd.gradcheck(call, inputs, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(call, inputs)
+
+
+def test_under_vmap() -> None:
+    """Gradients for each sample, as of a loop over samples."""
+    scale_bias, x = layer(), torch.randn(5, 3, 4, dtype=torch.float64)
+
+    def loss(parameters: dict[str, torch.Tensor], sample: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = torch.func.functional_call(scale_bias, parameters, (sample[None],)).square().sum()
+        return out
+
+    parameters = {name: p.detach() for name, p in scale_bias.named_parameters()}
+    together = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(parameters, x)
+    for i, sample in enumerate(x):
+        for name, gradient in torch.func.grad(loss)(parameters, sample).items():
+            torch.testing.assert_close(together[name][i], gradient)
+
+
+def test_the_backward_pass_is_one_operation() -> None:
+    """Which neither writes products of activations down nor keeps more of them than its input."""
+    scale_bias, x = cwn.ScaleBias(64), torch.randn(8, 64, 10, 10, requires_grad=True)
+    arriving = torch.ones_like(x)
+    with Traffic() as traffic:
+        scale_bias(x).backward(arriving)
+    assert traffic.total / (4 * x.numel()) == pytest.approx(5, rel=0.05)
+    kept = kept_for_backward(scale_bias, lambda: scale_bias(x))
+    assert kept / (4 * x.numel()) == pytest.approx(1, rel=0.05)
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.5])

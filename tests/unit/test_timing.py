@@ -14,7 +14,7 @@ from benchmarks import timing
 from benchmarks.inference import forward, network
 from benchmarks.networks import METHODS, build
 from benchmarks.optimizer_step import candidates
-from benchmarks.timing import ratios, table, write
+from benchmarks.timing import peak_bytes, ratios, table, write
 from benchmarks.training_step import step
 
 CPU = torch.device("cpu")
@@ -47,12 +47,12 @@ def test_the_ratio_survives_a_machine_that_slows_down(clock: Clock) -> None:
     # The machine gets several times slower within a round, and the medians lie at most one call apart.
     assert found["three"].median == pytest.approx(3, rel=0.02)
     assert 3 / 1.11 < found["three"].low <= found["three"].high < 3 * 1.11
-    assert (found["three"].rounds, found["three"].peak_mib) == (20, None)
+    assert (found["three"].rounds, found["three"].peak_mib) == (20, 0)
 
 
 @pytest.mark.parametrize("anew", [True, False])
 def test_what_is_not_counted(clock: Clock, anew: bool) -> None:
-    """Making a candidate, and its first two calls in a round."""
+    """Making a candidate, its first two calls in a round, and the last one, which is for its memory."""
     made: list[int] = []
 
     def make() -> Callable[[], None]:
@@ -66,7 +66,8 @@ def test_what_is_not_counted(clock: Clock, anew: bool) -> None:
         return call
 
     found = ratios({"new": make, "steady": clock.work(1.0)}, "new", CPU, rounds=5, anew=anew)
-    assert made == ([2 + timing.CALLS] * 5 if anew else [5 * (2 + timing.CALLS)])
+    in_a_round = 2 + timing.CALLS
+    assert made == ([*[in_a_round] * 4, in_a_round + 1] if anew else [5 * in_a_round + 1])
     assert (found["new"].reference_ms, found["new"].high) == (1000, 1)
 
 
@@ -82,7 +83,7 @@ def test_a_quick_call_is_repeated(clock: Clock) -> None:
 
     found = ratios({"quick": work("quick", 0.003), "slow": work("slow", 3.0)}, "slow", CPU, rounds=4)
     # Seven times 0.003 s are the first to last 0.02 s.
-    assert calls == {"quick": 4 * (2 + 7 * timing.CALLS), "slow": 4 * (2 + timing.CALLS)}
+    assert calls == {"quick": 4 * (2 + 7 * timing.CALLS) + 1, "slow": 4 * (2 + timing.CALLS) + 1}
     assert found["quick"].median == pytest.approx(0.001)
 
 
@@ -101,6 +102,31 @@ def test_a_table_and_a_file(clock: Clock, tmp_path: Path) -> None:
     content = json.loads((tmp_path / "x" / "out.json").read_text())
     assert content["ratios"]["net"]["b"]["median"] == found["net"]["b"].median
     assert content["benchmark"] == "what" and content["env"]["torch"] and "library_sha" in content
+
+
+def test_peak_memory_is_the_most_at_one_time() -> None:
+    x, kept = torch.ones(1000), []
+
+    def call() -> None:
+        y = x.clone()  # 1
+        z = torch.cat([y, y])  # 3
+        del y  # 2
+        z.relu_()
+        del z  # 0
+        kept.append(x.clone())  # 1
+
+    assert peak_bytes(call, CPU) == 3 * 4 * 1000
+
+
+def test_peak_memory_of_a_step() -> None:
+    """Fused ours keeps no activation that a plain network does not keep; batch norm keeps the input of each."""
+    peaks = {}
+    for method in ("plain", "ours", "bn", "ours, not fused"):
+        once = step("cnn16", method, 32, CPU)
+        once()  # makes the momentum
+        peaks[method] = peak_bytes(once, CPU)
+    assert 1 < peaks["ours"] / peaks["plain"] < 1.1
+    assert peaks["bn"] > 1.6 * peaks["plain"] and peaks["ours, not fused"] > 1.6 * peaks["plain"]
 
 
 @pytest.mark.parametrize("network", ["resnet20", "resnet50"])
