@@ -15,7 +15,7 @@ from torch import Tensor
 # calls of torch cost more than the memory does.
 BLOCK = 1 << 21
 # Rows outside these bounds go to the reference: squares near overflow or underflow, or a mean that is most of the row.
-_LARGEST, _SMALLEST, _MOST_OFFSET = 1e15, 1e-15, 0.5
+_LARGEST, _SMALLEST, _LEAST_LEFT = 1e15, 1e-15, 0.5
 
 
 def dense_rows(weight: Tensor) -> Tensor | None:
@@ -58,12 +58,12 @@ def project_block_(rows: Tensor, c: float) -> bool:
     n = rows.shape[1]
     mean = rows.mean(1, keepdim=True)
     norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    # ‖Pw‖² = ‖w‖² (1 − n mean² / ‖w‖²), and little is lost in the difference where the mean is small.
-    offset = (mean / norm).square_().mul_(n)
+    # ‖Pw‖² = ‖w‖² − n mean², and little is lost in the difference where the mean is small.
+    square = norm * norm
+    centred = torch.addcmul(square, mean, mean, value=-n)
     least, largest = (float(bound) for bound in norm.aminmax())
     # NaN, of the data or of a zero divided by zero, fails every comparison.
-    if not (least > _SMALLEST and largest < _LARGEST and float(offset.max()) < _MOST_OFFSET):
+    if not (least > _SMALLEST and largest < _LARGEST and float((centred / square).min()) > _LEAST_LEFT):
         return False
-    scale = offset.neg_().add_(1).sqrt_().mul_(norm).reciprocal_().mul_(math.sqrt(c))
-    rows.sub_(mean).mul_(scale)
+    rows.sub_(mean).mul_(centred.rsqrt_().mul_(math.sqrt(c)))
     return True

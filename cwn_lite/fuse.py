@@ -104,7 +104,7 @@ class FusedMap(nn.Module):
     def fused(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``(1 + n) γ W`` and ``(1 + n) γ b + β``."""
         (layer,) = self.scale
-        factor = layer.scale(x).flatten()
+        factor = layer.scale(x)
         weight, bias = self.weight, self.bias
         assert isinstance(weight, Tensor) and not isinstance(bias, nn.Module)
         shifted = layer.bias if bias is None else torch.addcmul(layer.bias, factor, bias)

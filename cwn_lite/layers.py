@@ -76,20 +76,19 @@ class ScaleBias(nn.Module):
         # Under autocast x may be narrower than the parameters; like batch norm, answer in the dtype of x.
         wide = torch.promote_types(x.dtype, torch.float32)
         scale, bias = self.scale(x).to(wide), self.bias.to(wide)
-        if len(scale) == 1:
+        if scale.ndim == 1:
             # Batch norm with mean 0 and variance 1/2 + 1/2: it divides by nothing, and it is the one operation of torch
             # that has the gradients of x, scale and bias in one go. Autograd of γx + β takes twice the time.
             mean, variance = torch.zeros_like(bias), torch.full_like(bias, 0.5)
-            return F.batch_norm(x, mean, variance, scale.flatten(), bias, eps=0.5)
+            return F.batch_norm(x, mean, variance, scale, bias, eps=0.5)
         per_channel = (-1, self.num_features) + (1,) * (x.ndim - 2)
         return torch.addcmul(bias.to(x.dtype).reshape(per_channel), x, scale.to(x.dtype).reshape(per_channel))
 
     def scale(self, x: Tensor) -> Tensor:
-        """Return ``(1 + n) γ`` for an input, ``(1, C)`` or ``(N, C)``, with a new draw in training mode."""
+        """Return ``(1 + n) γ`` for an input, ``(C,)``, with a new draw in training mode; ``(N, C)`` if per sample."""
         if not (self.training and self.noise_std > 0):
-            return self.weight.reshape(1, -1)
-        draws = x.shape[0] if self.per_sample else 1
-        size = draws, self.num_features
+            return self.weight
+        size = (x.shape[0], self.num_features) if self.per_sample else (self.num_features,)
         return self.weight * torch.normal(1.0, self.noise_std, size, device=x.device, dtype=self.weight.dtype)
 
     def extra_repr(self) -> str:
