@@ -59,8 +59,8 @@ def ratios(
 ) -> dict[str, Ratio]:
     """Time candidates against one of them.
 
-    In each round all candidates are made anew, called twice without counting, and then called in turn, in an order
-    drawn anew each time. The ratio of a round is that of the median times. So other work on the machine slows down
+    In each round all candidates are made anew, called twice without counting, and then called in turn, each time in an
+    order that is drawn anew. The ratio of a round is that of the median times. So other work on the machine slows down
     all of them alike; and two copies of one network, which can differ by several per cent for as long as they live by
     where in memory they happen to lie, average out over the rounds. After the last round each is called once more, for
     its peak memory.
@@ -88,9 +88,9 @@ def ratios(
         if anew or not turn:
             calls.clear()
             gc.collect()  # hooks are cycles
-            calls.update({name: make() for name, make in candidates.items()})
+            calls.update({name: candidates[name]() for name in order.sample(names, len(names))})
         repeats = {}
-        for name in names:
+        for name in calls:
             calls[name]()
             repeats[name] = math.ceil(LEAST / max(_seconds(calls[name], device, 1), 1e-9))
         inner: dict[str, list[float]] = {name: [] for name in names}

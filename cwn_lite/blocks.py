@@ -14,6 +14,7 @@ from torch import Tensor
 # Values in a block: eight megabytes in float32, which the cache that all cores share holds. In smaller blocks the
 # calls of torch cost more than the memory does.
 BLOCK = 1 << 21
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 # Rows outside these bounds go to the reference: squares near overflow or underflow, or a mean that is most of the row.
 _LARGEST, _SMALLEST, _LEAST_LEFT = 1e15, 1e-15, 0.5
 
@@ -32,9 +33,8 @@ def dense_rows(weight: Tensor) -> Tensor | None:
         (8, 27)
     """
     n = math.prod(weight.shape[1:])
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     dense = weight.is_contiguous() or (
-        weight.ndim in formats and weight.is_contiguous(memory_format=formats[weight.ndim])
+        weight.ndim in _CHANNELS_LAST and weight.is_contiguous(memory_format=_CHANNELS_LAST[weight.ndim])
     )
     if not (dense and weight.stride(0) == n):
         return None

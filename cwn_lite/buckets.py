@@ -1,4 +1,4 @@
-"""Many small weights projected together: a GPU then launches a kernel per shape, and Python calls torch as rarely."""
+"""Many small weights projected together: a GPU then launches a kernel per fan-in, and Python calls torch as rarely."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ Project = Callable[[Tensor, float, bool, bool], None]
 # Larger weights keep a device busy alone; copying them together would cost more than the calls that it saves.
 SMALL = {"cpu": 1 << 16}
 SMALL_ELSEWHERE = 1 << 18
-# Values stacked at a time: what is allocated does not grow with the model.
+# Values copied at a time: what is allocated does not grow with the model.
 MOST = blocks.BLOCK
 
 
@@ -43,20 +43,20 @@ def project_modules_(
         if rows is None:
             project_(weight, c, centralize=centralize, spherize=spherize, **layout(module))
         elif rows.numel() <= SMALL.get(rows.device.type, SMALL_ELSEWHERE):
-            buckets[rows.shape, rows.dtype, rows.device].append(rows)
+            buckets[rows.shape[1], rows.dtype, rows.device].append(rows)
         else:
             project = compiled if compiled and can_compile(rows) else project_dense_
             project(rows, c, centralize, spherize)
     for same in buckets.values():
         for chunk in _chunks(same):
-            project_stacked_(chunk, c, centralize=centralize, spherize=spherize, compiled=compiled)
+            project_together_(chunk, c, centralize=centralize, spherize=spherize, compiled=compiled)
 
 
 @torch.no_grad()
-def project_stacked_(
+def project_together_(
     weights: list[Tensor], c: float, *, centralize: bool, spherize: bool, compiled: Project | None = None
 ) -> None:
-    """Project the rows of weights of one shape, dtype and device in one go, in place.
+    """Project the rows of weights of one fan-in, dtype and device in one go, in place.
 
     Args:
         weights: each ``(out, n)``, dense.
@@ -66,16 +66,15 @@ def project_stacked_(
         compiled: projects dense rows, where :func:`can_compile` says so.
 
     Example:
-        >>> twins = [torch.randn(8, 27), torch.randn(8, 27)]
-        >>> project_stacked_(twins, 2.0, centralize=True, spherize=True)
-        >>> all(bool((w.square().sum(1) - 2).abs().max() < 1e-5) for w in twins)
+        >>> two = [torch.randn(8, 27), torch.randn(4, 27)]
+        >>> project_together_(two, 2.0, centralize=True, spherize=True)
+        >>> all(bool((w.square().sum(1) - 2).abs().max() < 1e-5) for w in two)
         True
     """
-    stacked = torch.stack(weights)
-    rows = stacked.flatten(0, 1)
+    rows = torch.cat(weights)
     project = compiled if compiled and can_compile(rows) else project_dense_
     project(rows, c, centralize, spherize)
-    torch._foreach_copy_(weights, list(stacked.unbind()))
+    torch._foreach_copy_(weights, list(rows.split([len(weight) for weight in weights])))
 
 
 def can_compile(rows: Tensor) -> bool:
@@ -88,6 +87,12 @@ def can_compile(rows: Tensor) -> bool:
 
 
 def _chunks(weights: list[Tensor]) -> Iterator[list[Tensor]]:
-    size = max(1, MOST // weights[0].numel())
-    for start in range(0, len(weights), size):
-        yield weights[start : start + size]
+    chunk: list[Tensor] = []
+    room = MOST
+    for weight in weights:
+        if chunk and weight.numel() > room:
+            yield chunk
+            chunk, room = [], MOST
+        chunk.append(weight)
+        room -= weight.numel()
+    yield chunk

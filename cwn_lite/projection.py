@@ -113,7 +113,8 @@ def project_dense_(rows: Tensor, c: float, centralize: bool, spherize: bool) -> 
     if not (centralize and spherize and are_fast(rows)):
         reproject_(rows, c, centralize, spherize)
         return
-    for block in rows.split(max(1, BLOCK // rows.shape[1])):
+    height = max(1, BLOCK // rows.shape[1])
+    for block in rows.split(height) if len(rows) > height else (rows,):
         if not project_block_(block, c):
             reproject_(block, c, centralize, spherize)
 

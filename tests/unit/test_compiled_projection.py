@@ -106,7 +106,7 @@ def test_weights_on_a_cpu_are_projected_as_before() -> None:
     constraint.project()
     with pytest.raises(AssertionError, match="compiled"):
         elsewhere = torch.ones(4, 9, device="meta")
-        buckets.project_stacked_([elsewhere], 2.0, centralize=True, spherize=True, compiled=fails)
+        buckets.project_together_([elsewhere], 2.0, centralize=True, spherize=True, compiled=fails)
 
 
 def test_dense_rows_are_found_on_any_device() -> None:
