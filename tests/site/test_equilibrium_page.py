@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pytest
-from audit import violations
 from fragments import SLOW, Opener, middle, opener, slider, table
+from looks import boxes_apart, in_every_theme
 from playwright.sync_api import Browser, Locator, Page, expect
-from test_explorable_looks import CONTRASTS, dress
 
 from cwn_lite import figures
 from cwn_lite.figures.equilibrium import RANGES, equilibrium, norm_path, step_angle, steps_until
@@ -281,25 +278,10 @@ def every_state(page: Page) -> Iterator[str]:
         yield name
 
 
-def test_axe_finds_nothing(open_page: Opener) -> None:
+def test_axe_finds_nothing_and_colours_can_be_read(open_page: Opener) -> None:
     page = open_page(FIGURE)
-    assert violations(page) == []
-    dress(page, "dark")
-    assert violations(page) == []
-
-
-def test_colours_follow_the_theme_and_can_be_read(open_page: Opener) -> None:
-    page = open_page(FIGURE)
-    figure = page.locator("figure.explorable")
-    lines = CONTRASTS.replace(".arrow:not(.arrow-drop), .head, .mean, .feasible", ".path, .ours")
-    for theme, system in (("light", "dark"), ("dark", "light"), (None, "light"), (None, "dark")):
-        page.emulate_media(color_scheme=system)
-        dress(page, theme)
-        seen: dict[str, Any] = figure.evaluate(lines)
-        assert seen["background"] == ("rgb(18, 18, 18)" if (theme or system) == "dark" else "rgb(255, 255, 255)")
-        assert len(seen["text"]) >= 25 and len(seen["line"]) >= 12
-        assert all(ratio >= 4.5 for _, ratio in seen["text"]), seen["text"]
-        assert all(ratio >= 3 for _, ratio in seen["line"]), seen["line"]
+    for words, lines in in_every_theme(page, ".path, .ours"):
+        assert words >= 25 and lines >= 12
 
 
 @pytest.mark.parametrize("width", [320, 360, 640, 800])
@@ -315,12 +297,7 @@ def test_nothing_sticks_out_overlaps_or_moves_away(open_page: Opener, width: int
             "all => Math.max(...all.map((n) => n.getBoundingClientRect().right))"
         )
         assert right <= width
-        boxes = figure.locator(".equilibrium-view :is(.end, .title, .tick)").evaluate_all(
-            "all => all.map((n) => n.getBBox()).map((b) => [b.x, b.y, b.x + b.width, b.y + b.height])"
-        )
-        assert len(boxes) >= 26
-        for (ax, ay, bx, by), (cx, cy, dx, dy) in combinations(boxes, 2):
-            assert min(bx, dx) - max(ax, cx) <= 1 or min(by, dy) - max(ay, cy) <= 4
+        assert len(boxes_apart(figure.locator(".equilibrium-view :is(.end, .title, .tick)"), down=4)) >= 26
         tops.add(slider(figure, LABELS["lr"]).evaluate("n => Math.round(n.getBoundingClientRect().top + scrollY)"))
     if width >= 360:
         assert len(tops) == 1  # a slider stays under the finger while the text above it changes

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
 from pathlib import Path
 
 import pytest
 from audit import violations
 from fragments import ALT, CURVES, QUIZ, SPHERE, Opener, opener
-from playwright.sync_api import Browser, Page
+from looks import boxes_apart, dress, in_every_theme
+from playwright.sync_api import Browser
 
 from cwn_lite import figures
 
@@ -22,18 +22,6 @@ def open_page(running: Browser, tmp_path: Path) -> Iterator[Opener]:
         yield open_page
 
 
-def dress(page: Page, theme: str | None) -> None:
-    """Put the page into a theme as the site does, its own ground and ink included."""
-    page.evaluate(
-        """(theme) => {
-            if (theme) document.documentElement.dataset.theme = theme;
-            else delete document.documentElement.dataset.theme;
-            document.body.style.cssText = theme === "dark" ? "background: #121212; color: #ced6dd" : "";
-        }""",
-        theme,
-    )
-
-
 def test_axe_finds_nothing(open_page: Opener) -> None:
     page = open_page(SPHERE, CURVES, QUIZ)
     page.get_by_label("start off-centre").check()
@@ -43,39 +31,11 @@ def test_axe_finds_nothing(open_page: Opener) -> None:
     assert violations(page) == []
 
 
-# Contrast of every colour in a figure with its ground: [name, ratio]; colours are painted once to be read as RGB.
-CONTRASTS = """(figure) => {
-    const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-    const light = (color) => {
-        pen.fillStyle = color;
-        pen.fillRect(0, 0, 1, 1);
-        const rgb = [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map((v) => v / 255);
-        const linear = rgb.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
-        return linear.reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-    };
-    const background = getComputedStyle(figure).backgroundColor;
-    const ground = light(background);
-    const all = (selector, property) => [...figure.querySelectorAll(selector)].map((node) => {
-        const own = light(getComputedStyle(node)[property]);
-        return [node.getAttribute("class"), (Math.max(own, ground) + 0.05) / (Math.min(own, ground) + 0.05)];
-    });
-    const line = all(".arrow:not(.arrow-drop), .head, .mean, .feasible", "stroke");
-    return { background, text: all("svg text", "fill"), line: [...line, ...all(".bead", "fill")] };
-}"""
-
-
 def test_colours_follow_the_theme_and_can_be_read(open_page: Opener) -> None:
     page = open_page(SPHERE, CURVES)
     page.get_by_label("start off-centre").check()
-    for theme, system in (("light", "dark"), ("dark", "light"), (None, "light"), (None, "dark")):
-        page.emulate_media(color_scheme=system)
-        dress(page, theme)
-        for figure in page.locator("figure.explorable").all():
-            seen = figure.evaluate(CONTRASTS)
-            assert seen["background"] == ("rgb(18, 18, 18)" if (theme or system) == "dark" else "rgb(255, 255, 255)")
-            assert len(seen["text"]) >= 8 and len(seen["line"]) >= 6
-            assert all(ratio >= 4.5 for _, ratio in seen["text"]), seen["text"]
-            assert all(ratio >= 3 for _, ratio in seen["line"]), seen["line"]
+    for words, lines in in_every_theme(page, ".arrow:not(.arrow-drop), .head, .mean, .feasible"):
+        assert words >= 8 and lines >= 6
 
 
 @pytest.mark.parametrize("width", [360, 800])
@@ -88,12 +48,7 @@ def test_nothing_sticks_out_or_overlaps(open_page: Opener, width: int) -> None:
     )
     assert right <= width
     for svg in (".sphere .name", "svg.curves .end"):
-        boxes = page.locator(svg).evaluate_all(
-            "all => all.map((n) => n.getBBox()).map((b) => [b.x, b.y, b.x + b.width, b.y + b.height])"
-        )
-        assert len(boxes) == (10 if "sphere" in svg else len(figures.LABELS))
-        for (ax, ay, bx, by), (cx, cy, dx, dy) in combinations(boxes, 2):
-            assert min(bx, dx) - max(ax, cx) <= 1 or min(by, dy) - max(ay, cy) <= 3
+        assert len(boxes_apart(page.locator(svg))) == (10 if "sphere" in svg else len(figures.LABELS))
 
 
 @pytest.mark.parametrize("scripts", [True, False])
