@@ -43,7 +43,7 @@ class Ratio:
         rounds: how many rounds.
         reference_ms: median time of the reference in milliseconds, for scale only.
         peak_mib: most memory that tensors take during a call of the candidate, in MiB, above what they take before it
-            (weights, momentum). It does not depend on the time.
+            (weights, momentum).
     """
 
     median: float
@@ -144,10 +144,8 @@ def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
         path = Path(folder) / "trace.json"
         profiled.export_chrome_trace(str(path))
         events = json.loads(path.read_text(encoding="utf8"))["traceEvents"]
-    memory: list[tuple[float, int]] = sorted(
-        (event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]"
-    )
-    return max(itertools.accumulate((size for _, size in memory), initial=0))
+    memory = sorted((event for event in events if event["name"] == "[memory]"), key=lambda event: float(event["ts"]))
+    return max(itertools.accumulate((int(event["args"]["Bytes"]) for event in memory), initial=0))
 
 
 def _seconds(call: Callable[[], object], device: torch.device, repeat: int) -> float:

@@ -62,7 +62,7 @@ def project_block_(rows: Tensor, c: float) -> bool:
     square = norm * norm
     centred = torch.addcmul(square, mean, mean, value=-n)
     least, largest = (float(bound) for bound in norm.aminmax())
-    # NaN, of the data or of a zero divided by zero, fails every comparison.
+    # NaN fails every comparison.
     if not (least > _SMALLEST and largest < _LARGEST and float((centred / square).min()) > _LEAST_LEFT):
         return False
     rows.sub_(mean).mul_(centred.rsqrt_().mul_(math.sqrt(c)))

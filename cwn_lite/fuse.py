@@ -15,8 +15,8 @@ def fuse(model: nn.Module) -> nn.Module:
     """Let each scale and bias that follows a linear map act through that map's weight and bias, also in training.
 
     ``(1 + n) γ (Wx + b) + β = ((1 + n) γ W) x + ((1 + n) γ b + β)`` (Eq. 6-7): one product per weight takes the
-    place of one pass over all activations and one more over their gradients, so that a step costs what it costs
-    without normalization. Outputs, gradients and noise draws are those of the unfused model, up to rounding.
+    place of all passes over activations, so that a step costs what it costs without normalization. Outputs, gradients
+    and noise draws are those of the unfused model, up to rounding.
 
     Parameters, their names, optimizers and constraints stay as they are: a checkpoint of the fused model loads into
     the unfused one and back, :func:`cwn_lite.set_noise` goes on working, and :func:`cwn_lite.fold` takes either. Which

@@ -73,12 +73,13 @@ class ScaleBias(nn.Module):
             raise ValueError(f"input has shape {tuple(x.shape)}; expected (N, {self.num_features}, ...)")
         if not x.is_floating_point():
             raise TypeError(f"input has dtype {x.dtype}, in which the scale would be rounded; call .float() first")
-        # Under autocast x may be narrower than the parameters; like batch norm, answer in the dtype of x.
+        # Under autocast x may be narrower than the parameters; the answer is in the dtype of x.
         wide = torch.promote_types(x.dtype, torch.float32)
         scale, bias = self.scale(x).to(wide), self.bias.to(wide)
         if scale.ndim == 1:
-            # Batch norm with mean 0 and variance 1/2 + 1/2: it divides by nothing, and it is the one operation of torch
-            # that has the gradients of x, scale and bias in one go. Autograd of γx + β takes twice the time.
+            # Batch norm with a given mean of 0 and variance of 1, as 1/2 + eps since torch 2.10 to 2.12 refuse eps = 0.
+            # It is the one operation of torch that knows all gradients of γx + β; autograd of the two takes twice the
+            # time. Like any batch norm it takes parameters in float32 beside a narrower x.
             mean, variance = torch.zeros_like(bias), torch.full_like(bias, 0.5)
             return F.batch_norm(x, mean, variance, scale, bias, eps=0.5)
         per_channel = (-1, self.num_features) + (1,) * (x.ndim - 2)

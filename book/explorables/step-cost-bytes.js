@@ -25,8 +25,9 @@ export const PASSES = {
   bn: { activations: 8, weights: 0 },
   // One read of each: the group of one sample is still in the cache when its statistics are known.
   gn: { activations: 5, weights: 0 },
-  // Forward: x read, γx + β written. Backward: x and the gradient read, the gradient of x written.
-  activation_scale: { activations: 5, weights: 0 },
+  // Forward: x read, γx + β written. Backward: x and the gradient read for two sums, the gradient read again and that of
+  // x written.
+  activation_scale: { activations: 6, weights: 0 },
   // Forward: W read, γW written (2). Backward: the gradient times γ (2), the gradient times W (3), its sum for γ (1).
   weight_scale: { activations: 0, weights: 8 },
   // Mean (1), norm (1), subtract in place (2), rescale in place (2); 2 of the 6 go to memory where a weight fits the cache.

@@ -34,8 +34,9 @@ PASSES = {
     "bn": Passes(8, 0),
     # As batch norm with one read of each: the group of one sample is still in the cache when its statistics are known.
     "gn": Passes(5, 0),
-    # Forward: x read, γx + β written. Backward: x and the gradient read, the gradient of x written.
-    "activation_scale": Passes(5, 0),
+    # Forward: x read, γx + β written. Backward: x and the gradient read for two sums, the gradient read again and that
+    # of x written.
+    "activation_scale": Passes(6, 0),
     # Forward: W read, γW written (2). Backward: the gradient times γ (2), the gradient times W (3), its sum for γ (1).
     "weight_scale": Passes(0, 8),
     # Mean (1), norm (1), subtract in place (2), rescale in place (2). They follow each other on a block of rows: where
@@ -44,7 +45,7 @@ PASSES = {
 }
 """Operation -> its passes in one training step, as eager PyTorch runs it on a CPU.
 
-A weight of at most 65,536 values is projected together with others of its shape, which are copied there and back: 4
+A weight of at most 65,536 values is projected together with others of its fan-in, which are copied there and back: 4
 passes over weights more, which the figure leaves out.
 """
 

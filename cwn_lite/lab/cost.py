@@ -17,7 +17,8 @@ _aten = torch.ops.aten
 _NO_TRAFFIC = {_aten._unsafe_view, _aten.empty, _aten.empty_like, _aten.new_empty, _aten.empty_strided}
 # The first argument is written, whatever was in it.
 _OVERWRITE = {_aten.copy_, _aten.fill_, _aten.zero_, _aten._foreach_copy_, _aten.normal_, _aten.uniform_}
-# In training they need sums over a whole channel before they can write its first value: two passes over the input.
+# In training they need sums over a whole channel before they can write its first value, and so read all inputs twice.
+# With given statistics torch's backward kernels still read the gradient twice, for the sums and to rescale it.
 _TWO_READS = {
     _aten.native_batch_norm,
     _aten._native_batch_norm_legit,
@@ -30,10 +31,10 @@ _TWO_READS = {
 class Traffic(TorchDispatchMode):
     """Counts, while it is active, the bytes that each of torch's operations reads and writes.
 
-    An operation reads each input once and writes each output once; batch norm reads its input twice, since the mean
-    of a channel comes before its first normalized value, unless its statistics are given. Views are free. This is the
-    traffic of code that runs one operation after the other on tensors larger than any cache: a compiler that merges
-    operations moves less.
+    An operation reads each input once and writes each output once; batch norm reads its inputs twice, since the mean
+    of a channel comes before its first normalized value. With given statistics it reads only the gradient twice, as
+    torch's kernels do. Views are free. This is the traffic of code that runs one operation after the other on tensors
+    larger than any cache: a compiler that merges operations moves less.
 
     Attributes:
         bytes: name of the operation -> bytes.
@@ -72,14 +73,14 @@ class Traffic(TorchDispatchMode):
         if not (is_view or packet in _NO_TRAFFIC):
             values = {a.name: args[i] if i < len(args) else kwargs.get(a.name) for i, a in enumerate(schema.arguments)}
             in_training = values.get("training", values.get("train", True))
-            passes = 2 if packet in _TWO_READS and in_training else 1
             moved = 0
             for position, argument in enumerate(schema.arguments):
+                twice = packet in _TWO_READS and (in_training or argument.name == "grad_out")
                 size = sum(map(_size, _tensors(values[argument.name])))
                 overwritten = (packet in _OVERWRITE and position == 0) or argument.is_out
                 # Fused SGD may unscale gradients in place, so its schema says that it writes them; it does not here.
                 writes = argument.alias_info is not None and argument.alias_info.is_write and argument.name != "grads"
-                moved += (0 if overwritten else passes * size) + (size if writes else 0)
+                moved += (0 if overwritten else (1 + twice) * size) + (size if writes else 0)
             if all(r.alias_info is None for r in schema.returns):
                 moved += sum(map(_size, _tensors(out)))
             name = packet.__name__

@@ -115,13 +115,13 @@ def test_the_bytes_of_a_layer() -> None:
     assert moved == step_bytes() == {
         "plain": StepBytes(*plain, 0, 0),
         "fused": StepBytes(*plain, 0, 14 * weights),
-        "unfused": StepBytes(*plain, 5 * activations, 6 * weights),
+        "unfused": StepBytes(*plain, 6 * activations, 6 * weights),
         "gn": StepBytes(*plain, 5 * activations, 0),
         "bn": StepBytes(*plain, 8 * activations, 0),
     }  # fmt: skip
     assert list(moved) == list(METHODS) == list(NAMES)
-    assert moved["unfused"].extra == 5 * activations + 6 * weights
-    assert moved["unfused"].total == 10 * activations + 14 * weights
+    assert moved["unfused"].extra == 6 * activations + 6 * weights
+    assert moved["unfused"].total == 11 * activations + 14 * weights
 
 
 def test_a_fully_connected_layer_has_kernel_and_side_one() -> None:

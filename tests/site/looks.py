@@ -58,7 +58,9 @@ def in_every_theme(page: Page, lines: str) -> Iterator[tuple[int, int]]:
         page.emulate_media(color_scheme="dark" if system == "dark" else "light")
         dress(page, theme)
         assert violations(page) == []
-        for figure in page.locator("figure.explorable").all():
+        figures = page.locator("figure.explorable").all()
+        assert figures
+        for figure in figures:
             seen: dict[str, Any] = figure.evaluate(CONTRASTS, lines)
             assert seen["background"] == ("rgb(18, 18, 18)" if (theme or system) == "dark" else "rgb(255, 255, 255)")
             assert all(ratio >= 4.5 for _, ratio in seen["text"]), seen["text"]
