@@ -76,13 +76,23 @@ def test_passes_of_batch_norm() -> None:
     close("bn", "bn", moved(nn.Sequential(conv(False), nn.BatchNorm2d(CHANNELS))) - moved(conv(True)), "A")
 
 
-@pytest.mark.equation("eq:cost:unfused", "eq:cost:fused-traffic")
+class Written(cwn.ScaleBias):
+    """As the page writes it down."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        gamma, beta = self.scale(x)[..., None, None], self.bias[:, None, None]
+        return gamma * x + beta
+
+
+@pytest.mark.equation("eq:cost:unfused", "eq:cost:written", "eq:cost:fused-traffic")
 def test_passes_of_the_scale() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(conv(False), cwn.ScaleBias(CHANNELS, noise_std=0.1))
     plain, unfused = moved(conv(True)), moved(model)
+    written = moved(nn.Sequential(conv(False), Written(CHANNELS, noise_std=0.1)))
     projection = counted(lambda: cwn.project_(conv(False).weight))
     close("unfused", "unfused", unfused - plain + projection, "A", projection=projection)
+    close("written", "written", written - plain + projection, "A", projection=projection)
     more = {"projection": projection}
     close(
         "fused-traffic", "fused", moved(cwn.fuse(model)) - plain + projection, "Q", r"V_{\mathrm{projection}}", **more
