@@ -77,7 +77,7 @@ class ScaleBias(nn.Module):
         wide = torch.promote_types(x.dtype, torch.float32)
         scale, bias = self.scale(x).to(wide), self.bias.to(wide)
         if scale.ndim == 1:
-            # Batch norm with a given mean of 0 and variance of 1, as 1/2 + eps since torch 2.10 to 2.12 refuse eps = 0.
+            # Batch norm with a given mean of 0 and a variance of 1, as 1/2 + eps, since torch 2.10 refuses eps = 0.
             # It is the one operation of torch that knows all gradients of γx + β; autograd of the two takes twice the
             # time. Like any batch norm it takes parameters in float32 beside a narrower x.
             mean, variance = torch.zeros_like(bias), torch.full_like(bias, 0.5)
