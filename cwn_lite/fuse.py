@@ -15,7 +15,7 @@ def fuse(model: nn.Module) -> nn.Module:
     """Let each scale and bias that follows a linear map act through that map's weight and bias, also in training.
 
     ``(1 + n) γ (Wx + b) + β = ((1 + n) γ W) x + ((1 + n) γ b + β)`` (Eq. 6-7): one product per weight takes the
-    place of all passes over activations, so that a step costs what it costs without normalization. Outputs, gradients
+    place of all passes over activations, so that the cost of a step no longer grows with the batch. Outputs, gradients
     and noise draws are those of the unfused model, up to rounding.
 
     Parameters, their names, optimizers and constraints stay as they are: a checkpoint of the fused model loads into

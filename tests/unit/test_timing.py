@@ -153,6 +153,17 @@ def test_folded_networks_are_plain_ones(name: str) -> None:
     forward(name, "ours, folded", 2, CPU)()
 
 
+@pytest.mark.parametrize("network", ["resnet20", "resnet50"])
+def test_compiled_means_the_projection_too(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[cwn.Constraint] = []
+    monkeypatch.setattr(cwn.Constraint, "compile", lambda constraint: compiled.append(constraint))
+    build(network, "bn", CPU, compiled=True)
+    build(network, "ours", CPU)
+    assert not compiled
+    build(network, "ours", CPU, compiled=True)
+    assert len(compiled) == 1
+
+
 def test_the_constraint_lives_as_long_as_the_step() -> None:
     model, optimizer = build("resnet20", "ours", CPU)
     weight = next(module for module in model.modules() if isinstance(module, nn.Conv2d)).weight
