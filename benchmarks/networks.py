@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 import cwn_lite as cwn
-from cwn_lite.fuse import unfuse
 from cwn_lite.lab.methods import REPARAMETERIZE, group_norm
 from cwn_lite.lab.methods import build as build_lab
 from cwn_lite.lab.recipe import Recipe
@@ -63,7 +62,7 @@ def build(
         constraint.compile()
     for group in optimizer.param_groups:
         group["lr"], group["fused"] = LR, True
-    return (unfuse(model) if method == "ours, not fused" else model), optimizer
+    return (cwn.unfuse(model) if method == "ours, not fused" else model), optimizer
 
 
 def images(network: str, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from cwn_lite.constrain import Constraint as Constraint
 from cwn_lite.constrain import constrain as constrain
 from cwn_lite.fold import fold as fold
 from cwn_lite.fuse import fuse as fuse
+from cwn_lite.fuse import unfuse as unfuse
 from cwn_lite.groups import param_groups as param_groups
 from cwn_lite.layers import ScaleBias as ScaleBias
 from cwn_lite.layers import noise_schedule as noise_schedule
@@ -20,6 +21,10 @@ from cwn_lite.projection import C_HE as C_HE
 from cwn_lite.projection import project_ as project_
 from cwn_lite.projection import project_rows as project_rows
 from cwn_lite.projection import projected_step as projected_step
+from cwn_lite.report import LayerReport as LayerReport
+from cwn_lite.report import Report as Report
+from cwn_lite.report import report as report
+from cwn_lite.rows import register_linear_map as register_linear_map
 from cwn_lite.standardize import weight_standardization as weight_standardization
 from cwn_lite.surgery import replace_batchnorm as replace_batchnorm
 
@@ -29,6 +34,8 @@ __all__ = [
     "C_CENTERED",
     "C_HE",
     "Constraint",
+    "LayerReport",
+    "Report",
     "ScaleBias",
     "constrain",
     "fold",
@@ -38,7 +45,10 @@ __all__ = [
     "project_",
     "project_rows",
     "projected_step",
+    "register_linear_map",
     "replace_batchnorm",
+    "report",
     "set_noise",
+    "unfuse",
     "weight_standardization",
 ]

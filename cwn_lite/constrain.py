@@ -14,47 +14,61 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cwn_lite.buckets import Project, project_modules_
-from cwn_lite.checks import check_positive
-from cwn_lite.projection import C_HE, reproject_
+from cwn_lite.optimizers import check_optimizers, warn_of_moves
+from cwn_lite.projection import reproject_
 from cwn_lite.rows import layout, local_part, row_view
-from cwn_lite.selection import select
+from cwn_lite.selection import Named, Selection, note, select
+from cwn_lite.settings import Settings, remember, settle
 
 
 def constrain(
-    optimizer: Optimizer,
+    optimizer: Optimizer | Sequence[Optimizer],
     model: nn.Module,
     *,
-    c: float = C_HE,
-    centralize: bool = True,
-    spherize: bool = True,
-    exclude: Sequence[str | nn.Module] = (),
+    c: float | None = None,
+    centralize: bool | None = None,
+    spherize: bool | None = None,
+    exclude: Named | None = None,
+    include: Named | None = None,
+    classifier: Named | None = None,
 ) -> "Constraint":
     """Keep the weights of ``model`` on the constraint set: project now, and after every ``optimizer.step()``.
 
     ``w⁺ = argmin ‖w − w̃‖  s.t.  ‖w‖² = c, 1ᵀw = 0``  where ``w̃`` is what the optimizer made of ``w`` (Eq. 9).
 
-    With SGD (momentum, Nesterov, dampening, weight decay) this equals Algorithm 1. With any other optimizer the
-    weights stay on the set. A parameter without gradient is left untouched, bit for bit. The constraint is a step
-    hook: state dicts, schedulers, gradient scaling and sharding by rows (FSDP2) go on working. A copy or pickle of
-    the optimizer loses its hooks, as torch's optimizers do; that is announced by a warning, and the copy wants a
-    call of its own.
+    With SGD (momentum, Nesterov, dampening, weight decay) this equals Algorithm 1. Any other optimizer of which
+    ``step()`` alone moves the weights keeps them on the set, too. A parameter without gradient is left untouched, bit
+    for bit. The constraint is a step hook: state dicts, schedulers, gradient scaling and sharding by rows (FSDP2) go
+    on working. A copy or pickle of the optimizer loses its hooks, as torch's optimizers do; that is announced by a
+    warning, and the copy wants a call of its own.
+
+    Whatever else moves weights leaves the set, and :meth:`Constraint.project` takes them back: ``load_state_dict`` of
+    other weights; the ``eval()`` and ``train()`` of schedule-free optimizers; two-phase steps such as
+    sharpness-aware minimization, where the inner optimizer is the one to constrain; averaged models, for which it
+    takes the average, ``constraint.project(averaged)``. There are no statistics to estimate again. Optimizers with
+    such methods are announced by a warning, and :meth:`Constraint.violation` measures the distance.
+
+    The layers and the constraint need to be said once: what :func:`cwn_lite.replace_batchnorm` was told holds here
+    until told otherwise.
 
     Args:
-        optimizer: holds all weights to be constrained.
+        optimizer: holds all weights to be constrained; or several optimizers that do so together.
         model: the module whose weights are meant; see :mod:`cwn_lite.selection` for the ones chosen.
-        c: squared norm of each row, positive.
-        centralize: impose ``1ᵀw = 0``.
-        spherize: impose ``‖w‖² = c``.
-        exclude: module names, ``fnmatch`` patterns or modules to leave free, besides the last Linear.
+        c: squared norm of each row, positive; ``None`` is what was said before, else the paper's 2.
+        centralize: impose ``1ᵀw = 0``; ``None`` is what was said before, else yes.
+        spherize: impose ``‖w‖² = c``; likewise.
+        exclude: module names, ``fnmatch`` patterns or modules to leave free, besides classifiers.
+        include: the same for layers to constrain although they are taken for classifiers.
+        classifier: the layers to be taken for classifiers, instead of those that are found; ``()`` is none.
 
     Returns:
         The handle, with ``names``, ``skipped``, ``violation()``, ``project()`` and ``remove()``.
 
     Raises:
-        TypeError: wrong kinds of arguments; complex or sparse weights.
-        ValueError: ``c <= 0``; neither constraint asked for; weights that the optimizer does not hold, that are
-            constrained already, tied, zero or non-finite; an ``exclude`` entry that matches nothing. Nothing is
-            changed when an error is raised.
+        TypeError: wrong kinds of arguments; an optimizer without torch's step hooks; complex or sparse weights.
+        ValueError: ``c <= 0``; neither constraint asked for; weights that no optimizer holds, that two hold, that are
+            constrained already, tied, zero or non-finite; an entry that matches nothing. Nothing is changed when an
+            error is raised.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -69,27 +83,43 @@ def constrain(
 
     Reference: Ikami, Irie, Shibata, WACV 2021, Algorithm 1.
     """
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"optimizer must be a torch.optim.Optimizer, got {type(optimizer).__name__}; "
-            "the order is constrain(optimizer, model)"
-        )
-    check_positive("c", c)
-    if not (centralize or spherize):
+    optimizers = check_optimizers(optimizer)
+    selection = select(model, exclude=exclude, include=include, classifier=classifier)
+    settings = settle(selection.modules.values(), c, centralize, spherize)
+    if not (settings.centralize or settings.spherize):
         raise ValueError("centralize and spherize are both False: nothing to constrain")
-    selection = select(model, exclude)
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    missing = [name for name, module in selection.modules.items() if id(module.weight) not in held]
-    if missing:
-        raise ValueError(
-            f"optimizer does not hold {_some(missing)}; build it from the parameters of this model, or exclude them"
-        )
-    already = {name for other in _attached(optimizer) for name in other._shared_with(selection.modules)}
+    held = _shared_out(optimizers, selection)
+    already = {name for o in optimizers for other in _attached(o) for name in other._shared_with(selection.modules)}
     if already:
         raise ValueError(
             f"{_some(sorted(already))} constrained by this optimizer already; call remove() on that handle"
         )
-    return Constraint(optimizer, selection.modules, selection.skipped, c, centralize, spherize)
+    for each in optimizers:
+        warn_of_moves(each)
+    note(model, selection)
+    remember(selection.modules.values(), settings)
+    return Constraint(optimizers, held, selection, settings)
+
+
+def _shared_out(optimizers: Sequence[Optimizer], selection: Selection) -> list[dict[str, nn.Module]]:
+    """The modules whose weight each optimizer holds, or an error that names those held by none or by two."""
+    held: list[dict[str, nn.Module]] = []
+    owners: dict[str, int] = dict.fromkeys(selection.modules, 0)
+    for optimizer in optimizers:
+        own = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        held.append({name: module for name, module in selection.modules.items() if id(module.weight) in own})
+        for name in held[-1]:
+            owners[name] += 1
+    missing = [name for name, count in owners.items() if count == 0]
+    if missing:
+        raise ValueError(
+            f"optimizer does not hold {_some(missing)}; build it from the parameters of this model, pass all "
+            "optimizers of the model in one list, or exclude them"
+        )
+    twice = [name for name, count in owners.items() if count > 1]
+    if twice:
+        raise ValueError(f"{_some(twice)} held by two of the optimizers, which would both move them")
+    return held
 
 
 class Constraint:
@@ -97,33 +127,44 @@ class Constraint:
 
     Attributes:
         names: names of the constrained parameters.
-        skipped: name of each other weight -> why it is free.
-        c, centralize, spherize: the constraint in force.
+        skipped: name of each other weight -> why it is free, in words.
+        codes: the same in one word, such as ``classifier``; see :class:`cwn_lite.selection.Selection`.
+        c: squared row norm in force.
+        centralize: whether rows are kept at zero mean.
+        spherize: whether rows are kept at their norm.
     """
 
     def __init__(
         self,
-        optimizer: Optimizer,
-        modules: dict[str, nn.Module],
-        skipped: dict[str, str],
-        c: float,
-        centralize: bool,
-        spherize: bool,
+        optimizers: Sequence[Optimizer],
+        held: Sequence[dict[str, nn.Module]],
+        selection: Selection,
+        settings: Settings,
     ) -> None:
-        self.names = tuple(modules)
-        self.skipped = dict(skipped)
-        self.c, self.centralize, self.spherize = c, centralize, spherize
+        self.names = tuple(selection.modules)
+        self.skipped, self.codes = dict(selection.skipped), dict(selection.codes)
+        self.c, self.centralize, self.spherize = settings
         # Modules, not tensors: a weight that is moved, sharded or loaded by assignment is still found.
-        self._modules = dict(modules)
-        self._optimizer = optimizer
+        self._modules = dict(selection.modules)
+        self._held = {id(optimizer): own for optimizer, own in zip(optimizers, held, strict=True)}
+        self._optimizers = tuple(optimizers)
         self._compiled: Project | None = None
-        self._hook = optimizer.register_step_post_hook(self._after_step)
-        optimizer.defaults = _Defaults(optimizer.defaults)
+        self._hooks = [optimizer.register_step_post_hook(self._after_step) for optimizer in optimizers]
+        for optimizer in optimizers:
+            optimizer.defaults = _Defaults(optimizer.defaults)
         self.project()
 
-    def project(self) -> None:
-        """Project all constrained weights now, for example after loading a checkpoint."""
-        self._project(self._modules.values())
+    def project(self, model: nn.Module | None = None) -> None:
+        """Project all constrained weights now, for example after loading a checkpoint.
+
+        Args:
+            model: a copy of the constrained model, such as ``torch.optim.swa_utils.AveragedModel``, whose weights of
+                the same names are projected; ``None`` is the constrained model itself.
+
+        Raises:
+            ValueError: ``model`` has no layer of one of the names.
+        """
+        self._project(self._modules_of(model).values())
 
     def compile(self, **options: Any) -> None:
         """Let torch compile the projection, in place, as :meth:`torch.nn.Module.compile` does a module.
@@ -138,13 +179,19 @@ class Constraint:
         self._compiled = torch.compile(reproject_, dynamic=True, **options)
 
     @torch.no_grad()
-    def violation(self) -> float:
+    def violation(self, model: nn.Module | None = None) -> float:
         """Return the largest relative distance from the set over all rows held here; 0 is exact, NaN stays NaN.
 
         Per row the larger of ``|‖w‖² − c| / c`` and ``|1ᵀw| / √(n c)``, of the constraints in force.
+
+        Args:
+            model: a copy of the constrained model, as for :meth:`project`; ``None`` is the model itself.
+
+        Raises:
+            ValueError: ``model`` has no layer of one of the names.
         """
-        distances = [torch.zeros(1, dtype=torch.float64)]
-        for module in self._modules.values():
+        distances = [torch.zeros(1, dtype=torch.float64, device="cpu")]
+        for module in self._modules_of(model).values():
             stored = layout(module)
             # On the CPU, since not every device has float64.
             weight = local_part(_weight(module), transposed=stored["transposed"]).to("cpu", torch.float64)
@@ -158,16 +205,30 @@ class Constraint:
 
     def remove(self) -> None:
         """Detach from the optimizer; the weights stay where they are. A second call does nothing."""
-        self._hook.remove()
-        if not _attached(self._optimizer):
-            self._optimizer.defaults = dict(self._optimizer.defaults)
+        for optimizer, hook in zip(self._optimizers, self._hooks, strict=True):
+            hook.remove()
+            if not _attached(optimizer):
+                optimizer.defaults = dict(optimizer.defaults)
 
     def _project(self, modules: Iterable[nn.Module]) -> None:
         how = {"centralize": self.centralize, "spherize": self.spherize}
         project_modules_(modules, self.c, **how, compiled=self._compiled)
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        self._project(module for module in self._modules.values() if _weight(module).grad is not None)
+        held = self._held[id(optimizer)].values()
+        self._project(module for module in held if _weight(module).grad is not None)
+
+    def _modules_of(self, model: nn.Module | None) -> dict[str, nn.Module]:
+        """The constrained layers, or those of the same names in a copy, which may be wrapped."""
+        if model is None:
+            return self._modules
+        there = dict(model.named_modules(remove_duplicate=False))
+        names = {name: name.removesuffix("weight").removesuffix(".") for name in self.names}
+        for wrapper in ("", "module.", "_orig_mod."):
+            if all(wrapper + path in there for path in names.values()):
+                return {name: there[wrapper + path] for name, path in names.items()}
+        missing = [name for name, path in names.items() if path not in there]
+        raise ValueError(f"model has no {_some(missing)}; give a copy of the model that is constrained")
 
     def _shared_with(self, modules: dict[str, nn.Module]) -> list[str]:
         mine = {id(module.weight) for module in self._modules.values()}

@@ -1,88 +1,165 @@
-"""Which layer feeds which, read from a traced forward pass."""
+"""Which layer feeds which, read from traced forward passes."""
 
-import inspect
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import Tensor, fx, nn
+from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from cwn_lite.layers import ScaleBias
-from cwn_lite.rows import LINEAR_MAPS
+from cwn_lite.rows import LINEAR_MAPS, is_linear_map
+from cwn_lite.tracing import hooks, trace
+
+_NORM_FUNCTIONS = (F.batch_norm, F.layer_norm, F.group_norm, F.instance_norm, F.rms_norm)
+# What a layer runs; a subclass that changes one of these computes something else.
+_OWN = ("forward", "_conv_forward", "__call__")
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, ScaleBias) or super().is_leaf_module(m, module_qualified_name)
+class Source(NamedTuple):
+    """The linear map that a scale can become part of, or an empty name and why there is none."""
+
+    name: str
+    reason: str = ""
+    code: str = ""
 
 
 class Feeds:
-    """For each module call found by tracing: who made its input, and who uses its output."""
+    """For each module call found by tracing: who made its input, and who uses its output.
 
-    def __init__(self, model: nn.Module) -> None:
+    Args:
+        model: read, never changed.
+        modes: modes to trace, as for :func:`cwn_lite.tracing.trace`; what holds must hold in each of them.
+    """
+
+    def __init__(self, model: nn.Module, modes: Sequence[bool | None] = (None,)) -> None:
         self.inputs: dict[str, set[str]] = {}
         self.users: dict[str, set[str]] = {}
         self.touched: set[str] = set()  # modules that are, or may be, used in another way than by a traced call
-        self._names: dict[int, str] = {id(module): name for name, module in model.named_modules()}
-        self._search(model)
+        self.failures: dict[str, str] = {}  # name of a module whose forward could not be traced -> why
+        self.graphs: list[fx.Graph] = []  # of the whole model, where it could be traced
+        self.modules = dict(model.named_modules())
+        self._names: dict[int, str] = {id(module): name for name, module in self.modules.items()}
+        for training in modes:
+            self._search(model, training)
 
-    def _search(self, module: nn.Module) -> None:
+    def _search(self, module: nn.Module, training: bool | None) -> None:
         """Trace ``module``; where that fails or leaves parts out, trace those parts on their own."""
         seen: set[str] = set()
+        name = self._names[id(module)]
         try:
-            graphs = _trace(module)
-        except Exception:  # data-dependent control flow, unsupported arguments: whatever a user's forward may raise
+            graphs = trace(module, training)
+        except Exception as error:  # data-dependent control flow, unsupported arguments: whatever a forward may raise
             self.touched |= {self._names[id(child)] for child in module.children()}
+            if type(module).forward is not nn.Module.forward:  # a ModuleDict has none
+                self.failures[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
         else:
+            if not name:
+                self.graphs += graphs
             for graph in graphs:
                 self._read(module, graph)
                 seen |= {str(node.target) for node in graph.nodes if node.op == "call_module"}
-        for name, child in module.named_children():
-            if any(child.children()) and not any(target == name or target.startswith(name + ".") for target in seen):
-                self._search(child)
+        for path, child in module.named_children():
+            if any(child.children()) and not any(target == path or target.startswith(path + ".") for target in seen):
+                self._search(child, training)
 
     def _read(self, root: nn.Module, graph: fx.Graph) -> None:
+        prefix = self._names[id(root)]
+
         def name(path: str) -> str:
             return self._names[id(root.get_submodule(path))]
 
         def label(node: fx.Node) -> str:
             if node.op == "call_module":
                 return name(str(node.target))
-            return {"placeholder": "an input", "output": "the output"}.get(node.op, f"{node.name}()")
+            ends = {"placeholder": "an input", "output": "the output"}
+            return str(node.meta.get("label") or ends.get(node.op, f"{node.name}()"))
 
         for node in graph.nodes:
             if node.op == "call_module":
                 self.inputs.setdefault(label(node), set()).update(label(arg) for arg in node.all_input_nodes)
-                self.users.setdefault(label(node), set()).update(label(user) for user in node.users)
+                users = self.users.setdefault(label(node), set())
+                users.update(label(user) for user in node.users)
+                users.update(
+                    f"{prefix}.{path}".lstrip(".") + ", where it is kept" for path in node.meta.get("kept", ())
+                )
             elif node.op == "get_attr":
                 self.touched.add(name(str(node.target).rpartition(".")[0]))
 
-    def source(self, scale: str, modules: dict[str, nn.Module]) -> tuple[str, str]:
+    def source(self, scale: str) -> Source:
         """Return the one linear map that ``scale`` can become part of, or no name and the reason."""
         inputs = self.inputs.get(scale)
         if not inputs:
-            return "", "its place in the forward pass could not be traced"
+            return Source("", f"its place in the forward pass could not be traced{self._failure(scale)}", "untraced")
         if len(inputs) > 1:
-            return "", f"it is fed by several layers: {', '.join(sorted(inputs))}"
+            return Source("", f"it is fed by several layers: {', '.join(sorted(inputs))}", "several_inputs")
         (source,) = inputs
-        layer = modules.get(source)
-        if not isinstance(layer, LINEAR_MAPS):
-            return "", f"it follows {f'{type(layer).__name__} {source}' if layer else source}, no linear map"
+        layer = self.modules.get(source)
+        if layer is None or not isinstance(layer, LINEAR_MAPS):
+            follows = f"{type(layer).__name__} {source}" if layer is not None else source
+            return Source("", f"it follows {follows}, no linear map", "no_linear_map")
+        for name in (source, scale):
+            if found := hooks(self.modules[name]):
+                return Source("", f"{name} has {found}", "hooked")
         if self.users[source] != {scale}:
-            return "", f"{source} also feeds {', '.join(sorted(self.users[source] - {scale}))}"
+            return Source("", f"{source} also feeds {', '.join(sorted(self.users[source] - {scale}))}", "other_uses")
         if {source, scale} & self.touched:
-            return "", f"{source} or its parameters may be used elsewhere too"
+            why = f"{source} or its parameters may be used elsewhere too"
+            return Source("", why + self._failure(source), "other_uses")
         if parametrize.is_parametrized(layer) or not isinstance(layer._parameters.get("weight"), Tensor):
-            return "", f"the weight of {source} is parametrized; remove the parametrization first"
-        width = getattr(layer, "out_features", None) or getattr(layer, "out_channels", None)
-        if width != modules[scale].num_features:
-            return "", f"{source} has {width} outputs, not {modules[scale].num_features}"
-        return source, ""
+            return Source(
+                "", f"the weight of {source} is parametrized; remove the parametrization first", "parametrized"
+            )
+        if not _is_stock(layer):
+            return Source("", f"{source} is a {type(layer).__name__}, which has a forward of its own", "own_forward")
+        width = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+        features = self.modules[scale].num_features
+        if width != features:
+            return Source("", f"{source} has {width} outputs, not {features}", "width")
+        return Source(source)
+
+    def heads(self) -> set[str] | None:
+        """Return the linear maps whose output becomes the model's without a scale or another map behind them.
+
+        ``None`` if the model's own forward could not be traced.
+        """
+        if not self.graphs or "" in self.failures:
+            return None
+        found: set[str] = set()
+        for graph in self.graphs:
+            front = [node for node in graph.nodes if node.op == "output"]
+            seen = set(front)
+            while front:
+                node = front.pop()
+                module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+                if module is not None and is_linear_map(module):
+                    found.add(self._names[id(module)])
+                elif not _has_scale(module) and node.target not in _NORM_FUNCTIONS:
+                    new = set(node.all_input_nodes) - seen
+                    seen |= new
+                    front += new
+        return found
+
+    def _failure(self, name: str) -> str:
+        """Why the module around ``name`` could not be traced, as the end of a sentence."""
+        parts = name.split(".")
+        for end in range(len(parts) - 1, -1, -1):
+            outer = ".".join(parts[:end])
+            if outer in self.failures:
+                where = f" of {outer}" if outer else ""
+                return f" (the forward{where} raised {self.failures[outer]})"
+        return ""
 
 
-def _trace(module: nn.Module) -> list[fx.Graph]:
-    """The graph of ``module`` with all its arguments, and the one with those left out that default to None."""
-    graphs = [_Tracer().trace(module)]
-    parameters = inspect.signature(module.forward).parameters
-    absent = {name: None for name, parameter in parameters.items() if parameter.default is None}
-    if absent:
-        graphs.append(_Tracer().trace(module, concrete_args=absent))
-    return graphs
+def _is_stock(layer: nn.Module) -> bool:
+    """Whether a linear map computes what torch's class of that kind does."""
+    base = next(kind for kind in LINEAR_MAPS if isinstance(layer, kind))
+    return all(getattr(type(layer), own, None) == getattr(base, own, None) for own in _OWN)
+
+
+def _has_scale(module: nn.Module | None) -> bool:
+    """Whether a called module holds weights that mix its inputs, or a scale per channel: not an activation."""
+    if module is None:
+        return False
+    norm = isinstance(module, ScaleBias) or "norm" in type(module).__name__.lower()
+    return norm or any(p.ndim > 1 for p in module.parameters())

@@ -1,6 +1,7 @@
 """Folding for inference: the scale and bias disappear into the layer before them."""
 
 import copy
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,37 +10,46 @@ from cwn_lite.checks import check_module
 from cwn_lite.feeds import Feeds
 from cwn_lite.fuse import unfuse
 from cwn_lite.layers import ScaleBias
-from cwn_lite.report import LayerReport, Report
+from cwn_lite.report import move_records, record
 from cwn_lite.rows import TRANSPOSED
 from cwn_lite.surgery import swap_modules
+from cwn_lite.trial import refuse_different
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
-def fold(model: nn.Module) -> nn.Module:
+def fold(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
     """Return a copy of ``model`` in which each scale and bias that follows a linear map is part of that map.
 
-    ``γ (Wx + b) + β = (γW) x + (γb + β)``: the copy has plain layers with bias and no normalization left there.
+    ``γ (Wx + b) + β = (γW) x + (γb + β)``: the copy has plain layers with bias and no normalization left there. If
+    all scales are folded, it can be pickled and loaded where this library is not installed.
 
     Which layer follows which is read from the traced forward pass, so a pair is folded only if the linear map feeds
-    that scale alone. Parts that cannot be traced, because their control flow depends on data, are searched piece by
-    piece; each piece is taken to be called as a whole. A scale that follows no linear map, as in pre-activation
-    networks, stays. A Linear in front of a scale is taken to have outputs ``(N, C)``: with further axes, the two act
-    on different ones.
+    that scale alone, without a hook between. Parts that cannot be traced, because their control flow depends on data,
+    are searched piece by piece; each piece is taken to be called as a whole. A scale that follows no linear map, as in
+    pre-activation networks, stays. A Linear in front of a scale is taken to have outputs ``(N, C)``: with further
+    axes, the two act on different ones.
 
     Args:
         model: in eval mode; never modified.
+        example_inputs: arguments for one forward pass, as a tuple, or one tensor. Where given, the copy is compared
+            with the model on them, and pairs that would change an output, or a tensor that the model keeps, stay.
 
     Returns:
-        The copy, in eval mode. Its attribute ``report`` says for each scale whether it was folded, and why not.
+        The copy, in eval mode. :func:`cwn_lite.report` says for each scale whether it was folded, and why not.
 
     Raises:
-        ValueError: a part of ``model`` is in training mode, where the noise cannot be folded.
+        TypeError: ``model`` is not a module.
+        ValueError: a part of ``model`` is in training mode, where the noise cannot be folded; the model cannot be
+            copied; it does not run on ``example_inputs``.
 
     Example:
+        >>> from cwn_lite import report
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), ScaleBias(8), nn.ReLU()).eval()
-        >>> deployed = fold(net)
-        >>> print(deployed.report)
-        1  ScaleBias  folded  into 0
         >>> x = torch.randn(2, 3, 5, 5)
+        >>> deployed = fold(net, example_inputs=x)
+        >>> print(report(deployed))
+        1  ScaleBias  folded  into 0
         >>> torch.allclose(deployed(x), net(x), atol=1e-6), deployed[0].bias is not None
         (True, True)
     """
@@ -47,24 +57,47 @@ def fold(model: nn.Module) -> nn.Module:
     training = [name or "model" for name, m in model.named_modules() if m.training and isinstance(m, ScaleBias)]
     if training or model.training:
         raise ValueError(f"model is in training mode ({(training or ['model'])[0]}); call model.eval() before folding")
-    model = unfuse(copy.deepcopy(model))
-    modules = dict(model.named_modules())
-    feeds = Feeds(model)
-    lines, folded = [], {}
-    for name, scale in modules.items():
-        if not isinstance(scale, ScaleBias):
-            continue
-        source, reason = feeds.source(name, modules)
-        if source:
-            _absorb(modules[source], scale)
-            folded[id(scale)] = nn.Identity()
-        lines.append(
-            LayerReport(name, "ScaleBias", "folded" if source else "kept", f"into {source}" if source else reason)
-        )
-    swap_modules(model, folded)
-    # A Module is typed to hold tensors and modules only; a plain attribute is fine.
-    model.report = Report(tuple(lines))  # type: ignore[assignment]
-    return model
+    folded = unfuse(_copy(model))
+    feeds = Feeds(folded)
+    sources = {name: feeds.source(name) for name, m in feeds.modules.items() if isinstance(m, ScaleBias)}
+    if example_inputs is not None:
+        sources = refuse_different(folded, sources, absorb, example_inputs, modes=(False,))
+    for name, source in sources.items():
+        scale = folded.get_submodule(name)
+        action, detail = ("folded", f"into {source.name}") if source.name else ("kept", source.reason)
+        record(scale, "fold", "ScaleBias", action, detail, source.code)
+        if source.name:
+            absorb(folded, source.name, name)
+    return folded
+
+
+def absorb(model: nn.Module, layer: str, scale: str) -> None:
+    """Make a scale part of the linear map before it, and put an identity in its place, in ``model``.
+
+    Args:
+        model: holds both; changed in place.
+        layer: name of the linear map.
+        scale: name of the :class:`ScaleBias`.
+    """
+    old = model.get_submodule(scale)
+    assert isinstance(old, ScaleBias)
+    _absorb(model.get_submodule(layer), old)
+    new = nn.Identity().train(old.training)
+    move_records(old, new)
+    swap_modules(model, {id(old): new})
+
+
+def _copy(model: ModuleT) -> ModuleT:
+    try:
+        copied = copy.deepcopy(model)
+    except Exception as error:  # whatever a user's object may raise
+        raise ValueError(
+            f"model cannot be copied, so it cannot be folded: {type(error).__name__}: {error}. Old-style weight_norm "
+            "and spectral_norm are removed by torch.nn.utils.remove_weight_norm and remove_spectral_norm"
+        ) from error
+    for module, twin in zip(model.modules(), copied.modules(), strict=True):
+        twin.training = module.training  # the copy of a torch.fx.GraphModule starts in training mode
+    return copied
 
 
 @torch.no_grad()

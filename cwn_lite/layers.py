@@ -1,10 +1,18 @@
 """Scale, bias and noise in the place of batch normalization (Eq. 6-8)."""
 
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cwn_lite.checks import check_module, check_nonnegative
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+# What code may ask of a batch norm and a scale does not have.
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "track_running_stats", "momentum", "eps", "affine")
 
 
 class ScaleBias(nn.Module):
@@ -20,6 +28,9 @@ class ScaleBias(nn.Module):
         num_features: number of channels ``C``, the size of axis 1 of the input.
         noise_std: standard deviation ``σ`` of the noise, at least 0. May be changed at any time.
         per_sample: draw the noise for each sample as well as for each channel.
+        ndims: how many axes an input may have, such as ``(4,)`` for images; ``None`` is any number from 2.
+            :func:`cwn_lite.replace_batchnorm` sets what the batch norm took: an image without a batch axis is an
+            error then, not a scale along the wrong axis.
         device: where the parameters live.
         dtype: dtype of the parameters.
 
@@ -31,7 +42,8 @@ class ScaleBias(nn.Module):
         Input ``(N, C)`` or ``(N, C, *)``; output the same, in the input's dtype.
 
     Raises:
-        ValueError: ``num_features < 1``, a negative ``noise_std``, or an input whose axis 1 is not ``C``.
+        ValueError: ``num_features < 1``, a negative ``noise_std``, or an input whose axis 1 is not ``C`` or that has
+            another number of axes.
         TypeError: an input of integers.
 
     Example:
@@ -49,10 +61,12 @@ class ScaleBias(nn.Module):
         *,
         noise_std: float = 0.0,
         per_sample: bool = False,
+        ndims: Sequence[int] | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        self.ndims = None if ndims is None else tuple(ndims)
         if num_features < 1:
             raise ValueError(f"num_features must be at least 1, got {num_features}")
         self.num_features = num_features
@@ -69,10 +83,10 @@ class ScaleBias(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(1 + n) γ x + β``."""
-        if x.ndim < 2 or x.shape[1] != self.num_features:
-            raise ValueError(f"input has shape {tuple(x.shape)}; expected (N, {self.num_features}, ...)")
-        if not x.is_floating_point():
-            raise TypeError(f"input has dtype {x.dtype}, in which the scale would be rounded; call .float() first")
+        # torch does not list it among the names that it exports.
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+            return self._scripted(x)
+        self.check(x)
         # Under autocast x may be narrower than the parameters; the answer is in the dtype of x.
         wide = torch.promote_types(x.dtype, torch.float32)
         scale, bias = self.scale(x).to(wide), self.bias.to(wide)
@@ -85,6 +99,24 @@ class ScaleBias(nn.Module):
         per_channel = (-1, self.num_features) + (1,) * (x.ndim - 2)
         return torch.addcmul(bias.to(x.dtype).reshape(per_channel), x, scale.to(x.dtype).reshape(per_channel))
 
+    def _scripted(self, x: Tensor) -> Tensor:
+        """Return the same from the few operations that TorchScript knows."""
+        size = [x.shape[0], self.num_features] if self.per_sample else [self.num_features]
+        noise_std = self.noise_std if self.training else 0.0
+        scale = self.weight * (1 + noise_std * torch.randn(size, device=x.device, dtype=self.weight.dtype))
+        per_channel = [-1, self.num_features] + [1] * (x.dim() - 2)
+        return (x * scale.reshape(per_channel) + self.bias.reshape(per_channel)).to(x.dtype)
+
+    def check(self, x: Tensor) -> None:
+        """Raise an error for an input that the layer does not take."""
+        if x.ndim < 2 or x.shape[1] != self.num_features:
+            raise ValueError(f"input has shape {tuple(x.shape)}; expected (N, {self.num_features}, ...)")
+        if self.ndims is not None and x.ndim not in self.ndims:
+            axes = " or ".join(map(str, self.ndims))
+            raise ValueError(f"input has shape {tuple(x.shape)}; expected {axes} axes, (N, {self.num_features}, ...)")
+        if not x.is_floating_point():
+            raise TypeError(f"input has dtype {x.dtype}, in which the scale would be rounded; call .float() first")
+
     def scale(self, x: Tensor) -> Tensor:
         """Return ``(1 + n) γ`` for an input, ``(C,)``, with a new draw in training mode; ``(N, C)`` if per sample."""
         if not (self.training and self.noise_std > 0):
@@ -92,12 +124,20 @@ class ScaleBias(nn.Module):
         size = (x.shape[0], self.num_features) if self.per_sample else (self.num_features,)
         return self.weight * torch.normal(1.0, self.noise_std, size, device=x.device, dtype=self.weight.dtype)
 
+    def __getattr__(self, name: str) -> Any:
+        if name in _STATISTICS:
+            raise AttributeError(
+                f"{type(self).__name__} has no {name}: it keeps no batch statistics. Where replace_batchnorm put it in "
+                "the place of a batch norm, code that reads those must be changed"
+            )
+        return super().__getattr__(name)
+
     def extra_repr(self) -> str:
         """Show the settings as batch norm does."""
         return f"{self.num_features}, noise_std={self.noise_std:g}, per_sample={self.per_sample}"
 
 
-def noise_schedule(depth: int, sigma: float, kind: str = "constant") -> list[float]:
+def noise_schedule(depth: int, noise_std: float, schedule: str = "constant") -> list[float]:
     """Return the noise level of each of ``depth`` scale layers (Eq. 8, and the constant one).
 
     ``linear``: ``σ_l = (l / L) σ`` for ``l = 1 … L``;  ``constant``: ``σ_l = σ``. The paper uses the linear one for
@@ -105,33 +145,39 @@ def noise_schedule(depth: int, sigma: float, kind: str = "constant") -> list[flo
 
     Args:
         depth: number of scale layers ``L``.
-        sigma: the level ``σ``, at least 0.
-        kind: ``"constant"`` or ``"linear"``.
+        noise_std: the level ``σ``, at least 0.
+        schedule: ``"constant"`` or ``"linear"``.
+
+    Returns:
+        ``depth`` levels, from the first layer to the last.
 
     Raises:
-        ValueError: negative ``depth`` or ``sigma``, or an unknown ``kind``.
+        ValueError: negative ``depth`` or ``noise_std``, or an unknown ``schedule``.
 
     Example:
         >>> noise_schedule(4, 0.8, "linear")
         [0.2, 0.4, 0.6000000000000001, 0.8]
     """
-    check_nonnegative("sigma", sigma)
+    check_nonnegative("noise_std", noise_std)
     if depth < 0:
         raise ValueError(f"depth must not be negative, got {depth}")
-    if kind == "constant":
-        return [float(sigma)] * depth
-    if kind == "linear":
-        return [sigma * layer / depth for layer in range(1, depth + 1)]
-    raise ValueError(f"kind must be 'constant' or 'linear', got {kind!r}")
+    if schedule == "constant":
+        return [float(noise_std)] * depth
+    if schedule == "linear":
+        return [noise_std * layer / depth for layer in range(1, depth + 1)]
+    raise ValueError(f"schedule must be 'constant' or 'linear', got {schedule!r}")
 
 
-def set_noise(model: nn.Module, sigma: float, kind: str = "constant") -> nn.Module:
+def set_noise(model: ModuleT, noise_std: float, schedule: str = "constant") -> ModuleT:
     """Set ``noise_std`` of every :class:`ScaleBias` in ``model``, in module order (Eq. 8).
 
     Args:
-        model: changed in place and returned.
-        sigma: the level ``σ``, at least 0.
-        kind: ``"constant"`` or ``"linear"``.
+        model: changed in place.
+        noise_std: the level ``σ``, at least 0.
+        schedule: ``"constant"`` or ``"linear"``.
+
+    Returns:
+        ``model``.
 
     Raises:
         ValueError: as :func:`noise_schedule`.
@@ -143,6 +189,6 @@ def set_noise(model: nn.Module, sigma: float, kind: str = "constant") -> nn.Modu
     """
     check_module("model", model)
     layers = [module for module in model.modules() if isinstance(module, ScaleBias)]
-    for layer, noise_std in zip(layers, noise_schedule(len(layers), sigma, kind), strict=True):
-        layer.noise_std = noise_std
+    for layer, level in zip(layers, noise_schedule(len(layers), noise_std, schedule), strict=True):
+        layer.noise_std = level
     return model

@@ -9,7 +9,62 @@ from torch import Tensor, nn
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 LINEAR_MAPS = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)
-"""The layers whose weights can be constrained, standardized and folded."""
+"""torch's layers whose weights can be constrained, standardized and folded."""
+
+# Classes that users registered -> whether their weight is stored as (in, out, *kernel).
+_REGISTERED: dict[type[nn.Module], bool] = {}
+# Well-known layers of packages that need not be installed.
+_KNOWN = {"torch_geometric.nn.dense.linear.Linear": False, "transformers.pytorch_utils.Conv1D": True}
+
+
+def register_linear_map(kind: type[nn.Module], *, transposed: bool = False) -> None:
+    """Let the weights of layers of a class of your own be constrained, as those of ``nn.Linear`` are.
+
+    Known without it: torch's Linear and (transposed) convolutions, the Linear of PyTorch Geometric and the Conv1D of
+    Hugging Face's transformers, with all their subclasses. Scales behind a registered layer are neither fused nor
+    folded, since its forward may do more than multiply.
+
+    Args:
+        kind: a module class whose instances have a parameter ``weight`` with at least two axes; its subclasses
+            count as well. Calling again replaces what was said.
+        transposed: the weight is stored as ``(in, out, *kernel)``, not as ``(out, in, *kernel)``.
+
+    Raises:
+        TypeError: ``kind`` is not a class of modules.
+
+    Example:
+        >>> class Mixing(nn.Module):
+        ...     def __init__(self) -> None:
+        ...         super().__init__()
+        ...         self.weight = nn.Parameter(torch.randn(8, 4))
+        >>> register_linear_map(Mixing)
+        >>> fan_in(Mixing())
+        4
+    """
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise TypeError(f"kind must be a class of modules, got {kind!r}; pass the class, not a layer of it")
+    _REGISTERED[kind] = bool(transposed)
+
+
+def is_linear_map(module: nn.Module) -> bool:
+    """Return whether the weight of ``module`` has rows that can be constrained: torch's layers and registered ones.
+
+    Example:
+        >>> is_linear_map(nn.Conv1d(2, 2, 1)), is_linear_map(nn.Bilinear(2, 2, 2))
+        (True, False)
+    """
+    return isinstance(module, LINEAR_MAPS) or _foreign(module) is not None
+
+
+def _foreign(module: nn.Module) -> bool | None:
+    """Whether a layer that is not torch's stores its weight transposed; ``None`` if it is not a known one."""
+    for kind in type(module).__mro__:
+        if kind in _REGISTERED:
+            return _REGISTERED[kind]
+        known = _KNOWN.get(f"{kind.__module__}.{kind.__qualname__}")
+        if known is not None:
+            return known
+    return None
 
 
 def row_view(weight: Tensor, *, transposed: bool = False, groups: int = 1) -> tuple[Tensor, tuple[int, ...]]:
@@ -55,7 +110,7 @@ def layout(module: nn.Module) -> Layout:
     """Return how the weight of ``module`` is stored."""
     if isinstance(module, TRANSPOSED):
         return {"transposed": True, "groups": module.groups}
-    return {"transposed": False, "groups": 1}
+    return {"transposed": bool(_foreign(module)), "groups": 1}
 
 
 def fan_in(module: nn.Module) -> int:
@@ -65,10 +120,10 @@ def fan_in(module: nn.Module) -> int:
         >>> fan_in(nn.Conv2d(8, 8, 3, groups=8)), fan_in(nn.ConvTranspose2d(8, 4, 3))
         (9, 72)
     """
-    shape = module.weight.shape
+    shape, stored = module.weight.shape, layout(module)
     assert isinstance(shape, torch.Size)
-    if isinstance(module, TRANSPOSED):
-        return shape[0] // module.groups * math.prod(shape[2:])
+    if stored["transposed"]:
+        return shape[0] // stored["groups"] * math.prod(shape[2:])
     return math.prod(shape[1:])
 
 

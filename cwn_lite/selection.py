@@ -3,7 +3,7 @@
 import difflib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import torch
@@ -11,107 +11,203 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from cwn_lite.checks import check_module
-from cwn_lite.rows import LINEAR_MAPS, fan_in, layout, local_part, row_view
+from cwn_lite.feeds import Feeds
+from cwn_lite.report import LayerReport, record, recorded
+from cwn_lite.rows import fan_in, is_linear_map, layout, local_part, row_view
+
+Named = Sequence[str | nn.Module]
+"""Modules by name, by ``fnmatch`` pattern of names, or themselves; a container stands for all inside it."""
+
+# The reasons that are somebody's choice, and so are kept until somebody chooses anew.
+_CHOSEN = ("excluded", "classifier")
+_HEAD = "taken for the classifier: it feeds the output and no scale follows"
+_LAST = "the last Linear, taken for the classifier, since the forward could not be traced; classifier= names another"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The outcome: modules whose weight is constrained, and a reason for each that is not."""
+    """The outcome.
+
+    Attributes:
+        modules: name of a weight -> the module whose weight is constrained.
+        skipped: name of each other weight -> why it is not, in words.
+        codes: the same in one word: ``excluded``, ``classifier``, ``parametrized``, ``frozen``, ``fan_in``,
+            ``unknown_layer`` or ``unconstrained``.
+    """
 
     modules: dict[str, nn.Module]
     skipped: dict[str, str]
+    codes: dict[str, str] = field(default_factory=dict)
 
 
-def select(model: nn.Module, exclude: Sequence[str | nn.Module] = ()) -> Selection:
+def select(
+    model: nn.Module, exclude: Named | None = None, *, include: Named | None = None, classifier: Named | None = None
+) -> Selection:
     """Choose the weights to constrain, by module and never by shape; change nothing.
 
-    Every Linear and (transposed) convolution is chosen, except: the last Linear in registration order, taken for the
-    classifier, after which no scale follows (auxiliary heads have classifiers of their own: exclude them); what
-    ``exclude`` names; rows with a fan-in under 2, for which no feasible point exists; frozen weights; weights that
-    another parametrization computes.
+    Every Linear, (transposed) convolution and layer of a registered class is chosen, except: classifiers, whose output
+    becomes the model's output without a scale, a norm or another such layer behind them, as the traced forward shows
+    (the last Linear in registration order, where it cannot be traced; Linears only, where nothing else would be
+    left); what ``exclude`` names; rows with a fan-in under 2, for which no feasible point exists; frozen weights;
+    weights that another parametrization computes. A part of a model has no classifier: say ``classifier=()`` there.
+
+    With none of the three arguments, what an earlier call chose for a layer still holds.
 
     Args:
         model: any module.
-        exclude: module names, ``fnmatch`` patterns of names, or modules; a container excludes all inside it.
+        exclude: layers to leave free.
+        include: layers to constrain although they are classifiers.
+        classifier: the layers to be taken for classifiers, in the place of those that are found; ``()`` is none.
 
     Raises:
-        TypeError: ``exclude`` is a single string, an entry is neither string nor module, or a weight is complex or
+        TypeError: an argument is a single string, an entry is neither string nor module, or a weight is complex or
             sparse.
-        ValueError: an entry matches nothing; a weight is uninitialized, has a zero-variance or non-finite row, or is
-            shared by two chosen layers; nothing is left to constrain.
+        ValueError: an entry matches nothing, or a layer is both excluded and included; a weight is uninitialized,
+            without values or made in inference mode, has a zero-variance or non-finite row, or is shared by two
+            chosen layers; nothing is left to constrain.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 10))
         >>> chosen = select(net)
-        >>> list(chosen.modules), chosen.skipped
-        (['0.weight'], {'2.weight': 'the last Linear, taken for the classifier'})
+        >>> list(chosen.modules), chosen.skipped, chosen.codes
+        (['0.weight'], {'2.weight': 'taken for the classifier: it feeds the output and no scale follows'}, \
+{'2.weight': 'classifier'})
     """
     check_module("model", model)
-    linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    excluded = _excluded(model, exclude)
+    excluded = _named(model, "exclude", exclude or ())
+    included = _named(model, "include", include or ())
+    _check_choice(model, excluded, included)
+    maps = {name: module for name, module in model.named_modules() if is_linear_map(module)}
+    anew = any(argument is not None for argument in (exclude, include, classifier))
+    said = {name: None if anew else recorded(module, "rows") for name, module in maps.items()}
+    heads = _heads(model, classifier) if any(line is None for line in said.values()) else {}
     modules: dict[str, nn.Module] = {}
     skipped: dict[str, str] = {}
-    for name, module in model.named_modules():
-        if not isinstance(module, LINEAR_MAPS):
-            continue
-        reason = _reason(name, module, excluded, linears[-1:])
+    codes: dict[str, str] = {}
+    for name, module in maps.items():
         key = f"{name}.weight" if name else "weight"
-        if reason:
-            skipped[key] = reason
+        code, reason = "", ""
+        if id(module) in excluded:
+            code, reason = "excluded", "excluded by the caller"
+        elif said[name] is not None:
+            code, reason = _as_before(said[name])
+        elif id(module) in heads and id(module) not in included:
+            code, reason = "classifier", heads[id(module)]
+        if not code:
+            code, reason = _obstacle(name, module)
+        if code:
+            skipped[key], codes[key] = reason, code
         else:
             modules[key] = module
-    known = {id(p) for m in model.modules() if isinstance(m, LINEAR_MAPS) for p in m.parameters()}
-    for name, parameter in model.named_parameters():
-        if id(parameter) not in known and parameter.ndim > 1 and name not in skipped:
-            skipped[name] = "not the weight of a Linear or convolution"
+    known = {id(p) for module in maps.values() for p in module.parameters()}
+    for key, parameter in model.named_parameters():
+        if id(parameter) not in known and parameter.ndim > 1 and key not in skipped:
+            skipped[key], codes[key] = "not the weight of a Linear or convolution", "unknown_layer"
     if not modules:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items()) or "it has no such layer"
+        reasons = "; ".join(f"{key}: {reason}" for key, reason in skipped.items()) or "it has no such layer"
         raise ValueError(f"model has no weight to constrain ({reasons})")
-    _check_tied(modules)
-    for name, module in modules.items():
-        _check_rows(name, module)
-    return Selection(modules, skipped)
+    _check_tied(
+        modules | {f"{name}.weight": maps[name] for name in maps if codes.get(f"{name}.weight") == "classifier"}
+    )
+    for key, module in modules.items():
+        _check_rows(key, module)
+    return Selection(modules, skipped, codes)
 
 
-def _excluded(model: nn.Module, exclude: Sequence[str | nn.Module]) -> set[int]:
-    """The ids of all modules that ``exclude`` names, with all inside them."""
-    if isinstance(exclude, (str, nn.Module)):
+def note(model: nn.Module, selection: Selection) -> None:
+    """Record on each layer whether its weight is constrained, for :func:`cwn_lite.report` and later calls."""
+    for name, module in model.named_modules():
+        kind = type(module).__name__
+        prefix = f"{name}." if name else ""
+        if f"{prefix}weight" in selection.modules:
+            record(module, "rows", kind, "constrained", f"fan-in {fan_in(module)}")
+        elif is_linear_map(module):
+            key = f"{prefix}weight"
+            record(module, "rows", kind, "free", selection.skipped[key], selection.codes[key])
+        else:
+            own = [(p, selection.skipped[prefix + p]) for p in module._parameters if prefix + p in selection.skipped]
+            if own:
+                reasons = "; ".join(f"{parameter}: {reason}" for parameter, reason in own)
+                record(module, "rows", kind, "free", reasons, selection.codes[prefix + own[0][0]])
+
+
+def _as_before(line: LayerReport | None) -> tuple[str, str]:
+    """What an earlier call decided, unless that was no choice but a fact, which may have changed."""
+    return (line.code, line.reason) if line is not None and line.code in _CHOSEN else ("", "")
+
+
+def _heads(model: nn.Module, classifier: Named | None) -> dict[int, str]:
+    """The ids of classifiers, with the words for it."""
+    if classifier is not None:
+        return dict.fromkeys(_named(model, "classifier", classifier), "named as a classifier by the caller")
+    feeds = Feeds(model, modes=(True, False))
+    found = feeds.heads()
+    maps = {name: module for name, module in feeds.modules.items() if is_linear_map(module)}
+    linears = [module for module in maps.values() if isinstance(module, nn.Linear)]
+    if found is None:
+        return {id(module): _LAST for module in linears[-1:]}
+    if "" in maps:  # a layer on its own, which no graph shows as a call
+        found = {""}
+    # Where all maps feed the output, as in a model that is one convolution, only a Linear counts.
+    heads = [maps[name] for name in found] if found < maps.keys() else linears
+    return {id(module): _HEAD for module in heads}
+
+
+def _check_choice(model: nn.Module, excluded: set[int], included: set[int]) -> None:
+    for name, module in model.named_modules():
+        if id(module) in excluded & included:
+            raise ValueError(f"{name or 'model'} is named by both exclude and include; name it in one of them")
+        own = "weight" in module._parameters and not any(module.children())
+        if id(module) in included and own and not is_linear_map(module) and not _is_vector(module):
+            kind = type(module).__name__
+            raise ValueError(
+                f"include names {name}, a {kind}, and which axes of its weight make a row is not known: say so by "
+                f"cwn_lite.register_linear_map({kind})"
+            )
+
+
+def _is_vector(module: nn.Module) -> bool:
+    weight = module._parameters["weight"]
+    return weight is None or weight.ndim < 2
+
+
+def _named(model: nn.Module, argument: str, entries: Named) -> set[int]:
+    """The ids of all modules that ``entries`` name, with all inside them."""
+    if isinstance(entries, (str, nn.Module)):
         raise TypeError(
-            f"exclude must be a sequence of names or modules, got {exclude!r}; write exclude=({exclude!r},)"
+            f"{argument} must be a sequence of names or modules, got {entries!r}; write {argument}=({entries!r},)"
         )
     named = list(model.named_modules(remove_duplicate=False))
     found: set[int] = set()
-    for entry in exclude:
+    for entry in entries:
         if isinstance(entry, nn.Module):
             roots = [module for _, module in named if module is entry]
         elif isinstance(entry, str):
             roots = [module for name, module in named if fnmatchcase(name, entry)]
         else:
-            raise TypeError(f"exclude must hold names or modules, got {type(entry).__name__} {entry!r}")
+            raise TypeError(f"{argument} must hold names or modules, got {type(entry).__name__} {entry!r}")
         if not roots:
             near = difflib.get_close_matches(str(entry), [name for name, _ in named], 3)
             hint = f"; did you mean {', '.join(map(repr, near))}?" if near else "; see model.named_modules()"
-            raise ValueError(f"exclude names {entry!r}, which matches no module of the model{hint}")
+            raise ValueError(f"{argument} names {entry!r}, which matches no module of the model{hint}")
         found |= {id(module) for root in roots for module in root.modules()}
     return found
 
 
-def _reason(name: str, module: nn.Module, excluded: set[int], classifier: list[str]) -> str:
-    """Why ``module`` is skipped; empty if it is not."""
+def _obstacle(name: str, module: nn.Module) -> tuple[str, str]:
+    """Why the weight of ``module`` cannot be constrained, as code and words; both empty if it can."""
     weight = module._parameters.get("weight")
-    if id(module) in excluded:
-        return "excluded by the caller"
-    if name in classifier:
-        return "the last Linear, taken for the classifier"
     if parametrize.is_parametrized(module, "weight") or weight is None:
-        return "its weight is computed by another parametrization"
+        return "parametrized", "its weight is computed by another parametrization"
     if isinstance(weight, nn.parameter.UninitializedParameter):
         raise ValueError(f"{name}.weight is uninitialized; run one forward pass through the lazy module first")
     if not weight.requires_grad:
-        return "frozen (requires_grad is False)"
+        return "frozen", "frozen (requires_grad is False)"
+    if weight.ndim < 2:
+        return "unknown_layer", f"its weight has shape {tuple(weight.shape)}, which has no rows"
     if fan_in(module) < 2:
-        return f"fan-in {fan_in(module)}: no row of zero mean and fixed norm exists"
-    return ""
+        return "fan_in", f"fan-in {fan_in(module)}: no row of zero mean and fixed norm exists"
+    return "", ""
 
 
 def _check_tied(modules: dict[str, nn.Module]) -> None:
@@ -130,6 +226,10 @@ def _check_rows(name: str, module: nn.Module) -> None:
     if weight.layout != torch.strided or not weight.dtype.is_floating_point:
         kind = f"{weight.dtype}, {weight.layout}"
         raise TypeError(f"{name} is {kind}; only dense real weights can be constrained: exclude it")
+    if weight.is_meta:
+        raise ValueError(f"{name} is on the meta device, without values; call model.to_empty and initialize it first")
+    if weight.is_inference():
+        raise ValueError(f"{name} was made in inference mode and cannot be trained; build the model outside of it")
     stored = layout(module)
     view, dims = row_view(local_part(weight, transposed=stored["transposed"], name=name), **stored)
     if not view.isfinite().all():

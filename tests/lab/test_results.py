@@ -41,7 +41,7 @@ def test_the_record_is_complete(done: Result, tiny: Recipe, toy: Dataset, option
     assert done.final is not None and done.final["test_error"] == done.curve[-1]["test_error"] == done.test_error
     assert done.data == {"name": "toy", "sha256": toy.sha256, "train": 60, "test": 60}
     assert done.constrained == ["0.weight", "4.weight", "8.weight"]
-    assert done.skipped == {"13.weight": "the last Linear, taken for the classifier"}
+    assert done.skipped == {"13.weight": "taken for the classifier: it feeds the output and no scale follows"}
     assert done.env["torch"] == torch.__version__ and done.env["threads"] == 1
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", done.started)
     assert re.fullmatch(r"[0-9a-f]{64}", done.library_sha)

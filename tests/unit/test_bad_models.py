@@ -108,7 +108,7 @@ def test_constrain_refuses_what_does_not_fit_together() -> None:
         cwn.constrain(optimizer, deep)
     with refused(ValueError, "centralize and spherize are both False"):
         cwn.constrain(optimizer, model, centralize=False, spherize=False)
-    with refused(ValueError, "no weight to constrain", "the last Linear", "fan-in 1"):
+    with refused(ValueError, "no weight to constrain", "taken for the classifier", "fan-in 1"):
         cwn.constrain(optimizer, nn.Sequential(nn.Conv2d(1, 3, 1), nn.Linear(3, 2)))
     with refused(ValueError, "no weight to constrain (it has no such layer)"):
         cwn.constrain(optimizer, nn.Sequential(nn.ReLU()))

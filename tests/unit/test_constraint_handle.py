@@ -27,7 +27,7 @@ def test_it_projects_at_once_and_says_what_it_holds() -> None:
     assert constraint.names == ("0.weight", "5.weight", "8.weight")
     assert constraint.skipped == {
         "3.weight": "excluded by the caller",
-        "10.weight": "the last Linear, taken for the classifier",
+        "10.weight": "taken for the classifier: it feeds the output and no scale follows",
     }
     assert (constraint.c, constraint.centralize, constraint.spherize) == (3.0, True, True)
     assert repr(constraint).splitlines() == [
@@ -36,7 +36,7 @@ def test_it_projects_at_once_and_says_what_it_holds() -> None:
         "  5.weight: constrained",
         "  8.weight: constrained",
         "  3.weight: free, excluded by the caller",
-        "  10.weight: free, the last Linear, taken for the classifier",
+        "  10.weight: free, taken for the classifier: it feeds the output and no scale follows",
     ]
     for name in constraint.names:
         rows = model.get_parameter(name)

@@ -65,7 +65,7 @@ def assert_equal_outputs(actual: np.ndarray, model: nn.Module, x: Tensor) -> Non
 def test_nothing_but_convolutions_is_left(folded: nn.Module) -> None:
     kinds = {type(m) for m in folded.modules()}
     assert cwn.ScaleBias not in kinds and nn.BatchNorm2d not in kinds
-    assert len(folded.report.names("folded")) == 11 and not folded.report.names("kept")
+    assert len(cwn.report(folded).names("folded")) == 11 and not cwn.report(folded).names("kept")
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import cwn_lite as cwn
-from cwn_lite.fuse import FusedMap, FusedScaleBias, unfuse
+from cwn_lite.fuse import unfuse
+from cwn_lite.fused import FusedMap, FusedScaleBias
 
 KINDS = {
     "linear": (lambda bias: nn.Linear(6, 8, bias=bias), (5, 6)),
@@ -58,7 +59,7 @@ def test_outputs_and_gradients_are_those_of_the_unfused(kind: str, training: boo
     make, shape = KINDS[kind]
     plain = randomize(nn.Sequential(make(bias), cwn.ScaleBias(8, noise_std=0.4))).double().train(training)
     fused = cwn.fuse(copy.deepcopy(plain))
-    assert fused.report.names("fused") == ("1",)
+    assert cwn.report(fused).names("fused") == ("1",)
     assert isinstance(fused[0], FusedMap) and isinstance(fused[0], type(plain[0]))
     assert_same(fused, plain, torch.randn(shape, dtype=torch.float64))
 
@@ -90,8 +91,8 @@ def test_a_network_keeps_its_function_its_draws_and_its_names() -> None:
     plain, fused = deep(), deep()
     names, parameters = list(fused.state_dict()), list(fused.parameters())
     assert cwn.fuse(fused) is fused
-    assert fused.report.names("fused") == ("1", "3.after") and fused.report.names("kept") == ("3.before",)
-    assert "no linear map" in str(fused.report)
+    assert cwn.report(fused).names("fused") == ("1", "3.after") and cwn.report(fused).names("kept") == ("3.before",)
+    assert "no linear map" in str(cwn.report(fused))
     assert list(fused.state_dict()) == names
     assert all(a is b for a, b in zip(fused.parameters(), parameters, strict=True))
     assert_same(fused, plain, IMAGES)
@@ -106,13 +107,13 @@ def test_unfuse_gives_the_plain_classes_back() -> None:
     model = unfuse(cwn.fuse(deep()))
     assert not any(isinstance(module, FusedMap | FusedScaleBias) for module in model.modules())
     assert [type(m) for m in model.modules()] == [type(m) for m in deep().modules()]
-    assert not hasattr(model[0], "scale")
+    assert not hasattr(model[0], "bond")
     assert_same(model, deep(), IMAGES)
 
 
 def test_fusing_twice_is_fusing_once() -> None:
     once, twice = cwn.fuse(deep()), cwn.fuse(cwn.fuse(deep()))
-    assert str(once.report) == str(twice.report)
+    assert str(cwn.report(once)) == str(cwn.report(twice))
     assert_same(once, twice, IMAGES)
 
 
@@ -133,7 +134,7 @@ def test_checkpoints_go_both_ways() -> None:
 def test_a_copy_is_fused_with_its_own_scales(copy_of: Callable[[nn.Module], nn.Sequential]) -> None:
     model = cwn.fuse(nn.Sequential(nn.Conv2d(3, 6, 3), cwn.ScaleBias(6)).double())
     other = copy_of(model)
-    assert other[0].scale[0] is other[1]
+    assert other[0].bond.scale is other[1]
     nn.init.constant_(other[1].weight, 5.0)
     torch.testing.assert_close(other(IMAGES), 5 * model(IMAGES) - 4 * model[1].bias.reshape(1, -1, 1, 1))
 
@@ -161,7 +162,7 @@ def test_training_with_the_constraint_is_the_same() -> None:
 def test_fold_takes_a_fused_model_and_leaves_it_fused() -> None:
     fused = cwn.fuse(deep()).eval()
     folded = cwn.fold(fused)
-    assert folded.report.names("folded") == ("1", "3.after")
+    assert cwn.report(folded).names("folded") == ("1", "3.after")
     torch.testing.assert_close(folded(IMAGES), fused(IMAGES), rtol=1e-10, atol=1e-10)
     assert isinstance(fused[0], FusedMap) and type(folded[0]) is nn.Conv2d
 
@@ -213,7 +214,7 @@ def test_what_cannot_be_fused_is_reported_and_works(model: nn.Module, reason: st
     model = model.double()
     expected = run(copy.deepcopy(model), IMAGES)
     cwn.fuse(model)
-    (line,) = model.report
+    (line,) = cwn.report(model)
     assert line.action == "kept" and reason in line.reason
     assert all(torch.equal(a, b) for a, b in zip(run(model, IMAGES), expected, strict=True))
 
@@ -222,7 +223,7 @@ def test_a_layer_with_a_forward_of_its_own_is_left_alone() -> None:
     model = nn.Sequential(Own(3, 6, 3), cwn.ScaleBias(6)).double()
     expected = model(IMAGES)
     cwn.fuse(model)
-    assert model.report.names("kept") == ("1",)
+    assert cwn.report(model).names("kept") == ("1",)
     assert torch.equal(model(IMAGES), expected)
 
 
@@ -237,7 +238,7 @@ def test_a_convolution_used_twice_is_left_alone() -> None:
 
     model = randomize(Twice()).double()
     expected = model(IMAGES)
-    assert cwn.fuse(model).report.names("kept") == ("scale",)
+    assert cwn.report(cwn.fuse(model)).names("kept") == ("scale",)
     assert torch.equal(model(IMAGES), expected)
 
 

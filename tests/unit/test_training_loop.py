@@ -80,7 +80,8 @@ def test_accumulated_gradients_and_several_optimizers() -> None:
     model = mixed_net()
     halves = [model[:5], model[5:]]
     optimizers = [torch.optim.SGD(half.parameters(), lr=0.1) for half in halves]
-    constraints = [cwn.constrain(o, half) for o, half in zip(optimizers, halves, strict=True)]
+    classifiers = [(), None]  # the first half has none
+    constraints = [cwn.constrain(*pair, classifier=c) for *pair, c in zip(optimizers, halves, classifiers, strict=True)]
     x, y = mixed_batch()
     for rows in (slice(0, 8), slice(8, 16)):
         F.cross_entropy(model(x[rows]), y[rows]).backward()

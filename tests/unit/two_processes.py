@@ -68,7 +68,7 @@ def data_parallel(rows: slice) -> dict[str, Any]:
         "state": wrapped.module.state_dict(),
         "alone": model.state_dict(),
         "fused": fused.state_dict(),
-        "fused layers": fused.report.names("fused"),
+        "fused layers": cwn.report(fused).names("fused"),
         "noisy": noisy.state_dict(),
     }
 

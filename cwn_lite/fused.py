@@ -1,0 +1,208 @@
+"""Layers that compute with the scale behind them inside their own weight and bias."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from cwn_lite.layers import ScaleBias
+
+
+class Bond:
+    """What ties a fused layer to its scale: it holds while both are where they were in the model.
+
+    A layer or scale that is exchanged by hand (``model.bn1 = nn.Identity()``) leaves a partner that still knows it.
+    Asked before each use, a broken bond lets the one that is left act as if it had never been fused.
+
+    Args:
+        root: a module that holds both.
+        layer: name of the linear map in ``root``.
+        scale: name of the scale in ``root``.
+    """
+
+    def __init__(self, root: nn.Module, layer: str, scale: str) -> None:
+        self.layer, self.scale = root.get_submodule(layer), root.get_submodule(scale)
+        ends = [name.split(".") for name in (layer, scale)]
+        while len(ends[0]) > 1 and len(ends[1]) > 1 and ends[0][0] == ends[1][0]:
+            root = root._modules[ends[0][0]]  # type: ignore[assignment]  # a name of get_submodule leads to a module
+            ends = [path[1:] for path in ends]
+        # Each step from the innermost module that holds both down to the two: a container, a name and what is there.
+        self.steps: list[tuple[nn.Module, str, nn.Module]] = []
+        for path in ends:
+            at = root
+            for name in path:
+                self.steps.append((at, name, at.get_submodule(name)))
+                at = self.steps[-1][2]
+
+    def holds(self) -> bool:
+        """Return whether both are in their places."""
+        return all(holder._modules.get(name) is module for holder, name, module in self.steps)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Bond:
+        twin = memo[id(self)] = object.__new__(Bond)
+        # Where only a part of the model is copied, the holder stays behind, and nothing is left to ask it.
+        whole = all(id(holder) in memo for holder, _, _ in self.steps[:1])
+        twin.layer, twin.scale = copy.deepcopy(self.layer, memo), copy.deepcopy(self.scale, memo)
+        twin.steps = copy.deepcopy(self.steps, memo) if whole else []
+        return twin
+
+
+class FusedScaleBias(ScaleBias):
+    """Holds scale, bias and noise level for the layer before, and passes its input on."""
+
+    bond: Bond
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x``, on which the layer before has acted; what a scale returns if that layer was exchanged."""
+        if not self.bond.holds():
+            return super().forward(x)
+        self.check(x)
+        return x
+
+    def _replicate_for_data_parallel(self) -> Any:
+        raise RuntimeError(
+            "a fused model cannot be copied by nn.DataParallel, whose copies would share one scale: use "
+            "DistributedDataParallel, or call cwn_lite.unfuse(model) first"
+        )
+
+
+class FusedMap(nn.Module):
+    """A linear map that applies the scale and bias behind it through its own weight and bias.
+
+    Attributes:
+        bond: ties it to the scale. No module itself, so the scale's parameters keep their one name.
+    """
+
+    bond: Bond
+
+    def fused(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return ``(1 + n) γ W`` and ``(1 + n) γ b + β``; ``W`` and ``b`` if the scale was exchanged."""
+        weight, bias = self.weight, self.bias
+        assert isinstance(weight, Tensor) and not isinstance(bias, nn.Module)
+        if not self.bond.holds():
+            return weight, bias
+        layer = self.bond.scale
+        assert isinstance(layer, ScaleBias)
+        factor = layer.scale(x)
+        shifted = layer.bias if bias is None else torch.addcmul(layer.bias, factor, bias)
+        return weight * self._per_output(factor, weight.ndim), shifted
+
+    def _per_output(self, factor: Tensor, ndim: int) -> Tensor:
+        return factor.reshape(-1, *[1] * (ndim - 1))
+
+    # No annotation names the class of the copy: torch types it as a method's own Self.
+    _replicate_for_data_parallel = FusedScaleBias._replicate_for_data_parallel
+
+
+class FusedLinear(FusedMap, nn.Linear):
+    """A Linear with the scale and bias that follow it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_features) to (N, out_features)."""
+        if x.ndim != 2 and self.bond.holds():
+            raise ValueError(
+                f"input has shape {tuple(x.shape)}; behind a Linear a scale acts on axis 1, so a fused one takes "
+                "(N, in_features): leave this model unfused"
+            )
+        return F.linear(x, *self.fused(x))
+
+
+class _FusedConv(FusedMap, _ConvNd):
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.fused(x)
+        return self._conv_forward(x, weight, bias)
+
+
+class FusedConv1d(_FusedConv, nn.Conv1d):
+    """A Conv1d with the scale and bias that follow it."""
+
+
+class FusedConv2d(_FusedConv, nn.Conv2d):
+    """A Conv2d with the scale and bias that follow it."""
+
+
+class FusedConv3d(_FusedConv, nn.Conv3d):
+    """A Conv3d with the scale and bias that follow it."""
+
+
+class _FusedConvTranspose(FusedMap, _ConvTransposeNd):
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        weight, bias = self.fused(x)
+        axes = len(self.kernel_size)
+        # torch types these tuples more loosely than its own functions ask for.
+        kernel = self.stride, self.padding, self.kernel_size
+        padding = self._output_padding(x, output_size, *kernel, axes, self.dilation)  # type: ignore[arg-type]
+        transpose = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[axes - 1]
+        geometry = self.stride, self.padding, padding, self.groups, self.dilation
+        out: Tensor = transpose(x, weight, bias, *geometry)  # type: ignore[arg-type]
+        return out
+
+    def _per_output(self, factor: Tensor, ndim: int) -> Tensor:
+        # (in, out / groups, *kernel): each input meets the outputs of its group.
+        per_group = factor.reshape(self.groups, -1).repeat_interleave(self.in_channels // self.groups, dim=0)
+        return per_group.reshape(*per_group.shape, *[1] * (ndim - 2))
+
+
+class FusedConvTranspose1d(_FusedConvTranspose, nn.ConvTranspose1d):
+    """A ConvTranspose1d with the scale and bias that follow it."""
+
+
+class FusedConvTranspose2d(_FusedConvTranspose, nn.ConvTranspose2d):
+    """A ConvTranspose2d with the scale and bias that follow it."""
+
+
+class FusedConvTranspose3d(_FusedConvTranspose, nn.ConvTranspose3d):
+    """A ConvTranspose3d with the scale and bias that follow it."""
+
+
+FUSED: dict[type[nn.Module], type[FusedMap]] = {
+    nn.Linear: FusedLinear,
+    nn.Conv1d: FusedConv1d,
+    nn.Conv2d: FusedConv2d,
+    nn.Conv3d: FusedConv3d,
+    nn.ConvTranspose1d: FusedConvTranspose1d,
+    nn.ConvTranspose2d: FusedConvTranspose2d,
+    nn.ConvTranspose3d: FusedConvTranspose3d,
+}
+_PLAIN: dict[type[nn.Module], type[nn.Module]] = {FusedScaleBias: ScaleBias} | {
+    fused: plain for plain, fused in FUSED.items()
+}
+
+
+def attach(root: nn.Module, layer: str, scale: str) -> None:
+    """Turn a linear map and its scale into a fused pair, in place.
+
+    Args:
+        root: a module that holds both.
+        layer: name of a linear map of exactly one of torch's classes.
+        scale: name of the :class:`ScaleBias` behind it.
+    """
+    bond = Bond(root, layer, scale)
+    # The classes change and the objects do not: optimizers, constraints and hooks hold on to them.
+    bond.scale.__class__ = FusedScaleBias
+    bond.layer.__class__ = FUSED[type(bond.layer)]
+    for module in (bond.layer, bond.scale):
+        # A Module is typed to hold tensors and modules only; a plain attribute is fine.
+        module.bond = bond  # type: ignore[assignment]
+
+
+def detach(module: nn.Module) -> None:
+    """Give a layer of a fused pair its plain class back, in place; leave any other module as it is."""
+    if isinstance(module, FusedScaleBias | FusedMap):
+        del module.bond
+        # To a type checker the class of an object never changes.
+        module.__class__ = _plain(type(module))  # type: ignore[assignment]
+
+
+def _plain(kind: type[nn.Module]) -> type[nn.Module]:
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    # torch derives a class of its own from that of a layer which it parametrizes.
+    bases = tuple(_plain(base) if issubclass(base, FusedScaleBias | FusedMap) else base for base in kind.__bases__)
+    own = {name: value for name, value in vars(kind).items() if name not in ("__dict__", "__weakref__")}
+    return type(kind.__name__.replace("Fused", ""), bases, own)

@@ -1,0 +1,67 @@
+"""The constraint that is asked for, said once and kept on the layers that it is for."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from torch import nn
+
+from cwn_lite.checks import check_positive
+from cwn_lite.projection import C_HE
+
+# Where a layer keeps what was asked for it. A tuple of builtins: see the records of cwn_lite.report.
+_ATTRIBUTE = "_cwn_constraint"
+
+
+class Settings(NamedTuple):
+    """What is imposed on each row: ``‖w‖² = c`` if ``spherize``, ``1ᵀw = 0`` if ``centralize``."""
+
+    c: float = C_HE
+    centralize: bool = True
+    spherize: bool = True
+
+    @property
+    def constraints(self) -> dict[str, bool]:
+        """The two switches, as keywords of the projection."""
+        return {"centralize": self.centralize, "spherize": self.spherize}
+
+
+def settle(
+    modules: Iterable[nn.Module],
+    c: float | None = None,
+    centralize: bool | None = None,
+    spherize: bool | None = None,
+) -> Settings:
+    """Complete what a caller says by what was said before of these layers, then by the defaults.
+
+    Args:
+        modules: the layers to constrain.
+        c: squared row norm; ``None`` is not said.
+        centralize: ``None`` is not said.
+        spherize: ``None`` is not said.
+
+    Raises:
+        TypeError, ValueError: ``c`` is not a positive finite number; the layers were told different things before.
+
+    Example:
+        >>> layer = nn.Linear(4, 4)
+        >>> remember([layer], settle([layer], c=3.0))
+        >>> settle([layer], spherize=False)
+        Settings(c=3.0, centralize=True, spherize=False)
+    """
+    if c is not None:
+        check_positive("c", c)
+    before = {vars(module)[_ATTRIBUTE] for module in modules if _ATTRIBUTE in vars(module)} or {tuple(Settings())}
+    settled = []
+    for i, (name, said) in enumerate(zip(Settings._fields, (c, centralize, spherize), strict=True)):
+        values = {told[i] for told in before}
+        if said is None and len(values) > 1:
+            known = " and ".join(f"{value:g}" if name == "c" else str(value) for value in sorted(values))
+            raise ValueError(f"{name} was set to {known} for different layers of this model; pass {name}")
+        settled.append(values.pop() if said is None else said)
+    return Settings(float(settled[0]), bool(settled[1]), bool(settled[2]))
+
+
+def remember(modules: Iterable[nn.Module], settings: Settings) -> None:
+    """Keep ``settings`` on each layer, for the next call that is not told."""
+    for module in modules:
+        vars(module)[_ATTRIBUTE] = tuple(settings)
