@@ -98,7 +98,9 @@ class Constraint:
     Attributes:
         names: names of the constrained parameters.
         skipped: name of each other weight -> why it is free.
-        c, centralize, spherize: the constraint in force.
+        c: squared norm of each row.
+        centralize: whether zero mean is imposed.
+        spherize: whether the norm is imposed.
     """
 
     def __init__(
