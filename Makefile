@@ -16,7 +16,7 @@ checksum = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -path '*/
 
 # A notebook's outputs depend on its own code, which the execution cache watches, and on these, which it does not.
 EXECUTED := _build/.executed-$(call checksum,cwn_lite book/results book/costs book/paper book/explorables requirements.txt)
-BUILT    := _build/.built-$(call checksum,cwn_lite book _config.yml _toc.yml requirements.txt)
+BUILT    := _build/.built-$(call checksum,cwn_lite book CHANGELOG.md _config.yml _toc.yml requirements.txt)
 
 .PHONY: help book test serve lint fmt refresh readme clean
 .NOTPARALLEL:

@@ -15,6 +15,7 @@ STUB = '#!/bin/sh\necho "$(basename "$0") $*" >> calls\n'
 FILES = (
     "requirements.txt",
     "pyproject.toml",
+    "CHANGELOG.md",
     "_config.yml",
     "_toc.yml",
     "book/a.md",
@@ -73,7 +74,7 @@ def test_a_new_date_is_no_change(project: Path) -> None:
     assert make(project, "book") == [] and cached(project)
 
 
-@pytest.mark.parametrize("name", ["book/a.md", "_config.yml", "_toc.yml"])
+@pytest.mark.parametrize("name", ["book/a.md", "CHANGELOG.md", "_config.yml", "_toc.yml"])
 def test_a_changed_page_builds_and_executes_nothing_anew(project: Path, name: str) -> None:
     (built(project) / name).write_text("two", encoding="utf8")
     assert make(project, "book") == ["jupyter-book build . -W -n --keep-going"] and cached(project)

@@ -151,6 +151,12 @@ def test_the_two_rules_of_the_front_page() -> None:
     assert rows.sum(-1).abs().max() < 1e-12
 
 
+def test_the_changelog_knows_this_version() -> None:
+    page = (ROOT / "CHANGELOG.md").read_text(encoding="utf8")
+    headings = re.findall(r"^## (?:Version )?(\S+)", page, re.MULTILINE)
+    assert headings[0] == "Unreleased" and cwn.__version__ in headings
+
+
 def test_licences_and_citation() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
     assert citation["version"] == cwn.__version__

@@ -39,7 +39,7 @@ def test_flagged(text: str, found: list[str]) -> None:
         "$2 \\times n$ numbers, $3\\times 3$ and $\\frac{1}{27}$",
         "{paper}`4.25 <table4.cifar10.constant.0.4>` per cent, see {eq}`eq:errata:c-2.0`",
         "[a link](https://example.org/v1.2/page) and <https://example.org/3.4>",
-        "Python 3.11, torch 2.4 and CC BY 4.0",
+        "Python 3.11, torch 2.4 and CC BY 4.0; version 0.1.0, Version 0.1.0",
         "WideResNet-28-10 and ResNet-110 for 200 epochs, CIFAR-10",
         "$(1 - x)^2 s^2 + 10^3 h$",
         "in the 1980s, at step 5, 2 rows, three times",

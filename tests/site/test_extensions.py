@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import api_page
 import chapters
 import dedupe_scripts
 import hero
@@ -19,6 +22,10 @@ import pytest
 import readme
 import refresh
 import student
+import yaml
+from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.docutils import docutils_namespace
 
 ROOT = Path(__file__).parents[2]
 SOLUTION = "def f(x):\n    y = x\n    ### BEGIN SOLUTION\n    y = y + 1\n    return y\n    ### END SOLUTION"
@@ -234,3 +241,88 @@ def test_no_results_are_said(tmp_path: Path) -> None:
 def test_a_readme_without_markers_is_refused(bad: str) -> None:
     with pytest.raises(ValueError, match="once each"):
         readme.renew(bad, "x")
+
+
+# ---- the API page ----
+
+
+def planted_package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A package of two modules with every kind of public name; some say nothing."""
+    source = '''
+import dataclasses
+GOOD = 1.0
+"""What it is."""
+BARE = 2.0
+def spoken(): "Say."
+def silent(): pass
+@dataclasses.dataclass
+class Thing:
+    """A thing."""
+    field: int
+    def method(self): "Do."
+    def mute(self): pass
+    @property
+    def value(self): pass
+    def _own(self): pass
+'''
+    inner, package = ModuleType("planted.inner"), ModuleType("planted")
+    monkeypatch.setitem(sys.modules, "planted.inner", inner)
+    analyzed = ModuleAnalyzer.for_string(source, "planted.inner")
+    monkeypatch.setitem(ModuleAnalyzer.cache, ("module", "planted.inner"), analyzed)
+    exec(source, vars(inner))
+    names = ["GOOD", "BARE", "spoken", "silent", "Thing"]
+    vars(package).update({name: getattr(inner, name) for name in names}, __all__=names)
+    return package
+
+
+def test_a_public_name_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = planted_package(monkeypatch)
+    everything = {f"planted.{name}" for name, _ in api_page.public(package)}
+    assert "planted._own" not in everything and "planted.Thing.field" in everything
+    silent = [problem.split(" is public and has no docstring")[0] for problem in api_page.problems(package, everything)]
+    assert silent == ["planted.BARE", "planted.silent", "planted.Thing.mute", "planted.Thing.value"]
+
+
+@pytest.mark.parametrize("name", ["GOOD", "spoken", "Thing", "Thing.method", "Thing.field"])
+def test_a_public_name_that_is_not_on_the_page_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    package = planted_package(monkeypatch)
+    shown = {f"planted.{name}" for name, _ in api_page.public(package)}
+    added = set(api_page.problems(package, shown - {f"planted.{name}"})) - set(api_page.problems(package, shown))
+    assert len(added) == 1 and added.pop().startswith(f"planted.{name} is not on book/api.md: ")
+
+
+@pytest.mark.parametrize(
+    ("lost", "status", "said"),
+    [
+        ("", 0, ""),
+        (".. autofunction:: cwn_lite.fold\n", 1, "cwn_lite.fold is not on book/api.md: add `.. autofunction::"),
+        (".. autodata:: cwn_lite.C_HE\n", 1, "cwn_lite.C_HE is not on book/api.md"),
+        ("   :members:\n", 1, "cwn_lite.Constraint.project is not on book/api.md"),
+    ],
+)
+def test_the_build_fails_for_a_lost_entry(tmp_path: Path, lost: str, status: int, said: str) -> None:
+    page = (ROOT / "book" / "api.md").read_text(encoding="utf8")
+    assert lost in page
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "api.md").write_text(page.replace(lost, ""), encoding="utf8")
+    (tmp_path / "CHANGELOG.md").write_text("---\norphan: true\n---\n# Changelog", encoding="utf8")
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["sphinx"]["config"]
+    own = {key: value for key, value in settings.items() if key.startswith(("autodoc_", "napoleon_", "nitpick"))}
+    extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "api_page"]
+    warnings = io.StringIO()
+    with docutils_namespace():
+        app = Sphinx(
+            tmp_path,
+            None,
+            tmp_path / "out",
+            tmp_path / "trees",
+            "dummy",
+            {"extensions": extensions, "root_doc": "book/api", "nitpicky": True, **own},
+            status=None,
+            warning=warnings,
+            warningiserror=True,
+            keep_going=True,
+        )
+        app.build()
+    assert app.statuscode == status, warnings.getvalue()
+    assert said in warnings.getvalue()

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 import browse
 import pytest
 
+import cwn_lite as cwn
+
 pytestmark = pytest.mark.site
 
 
@@ -75,6 +77,10 @@ def test_every_chapter_has_its_notebooks(html: Path) -> None:
             continue
         source = "".join("".join(cell["source"]) for cell in json.loads(student.read_text(encoding="utf8"))["cells"])
         assert "SOLUTION" not in source and "your turn" in source
+
+
+def test_the_api_page_has_every_public_name(html: Path) -> None:
+    assert {f"cwn_lite.{name}" for name in cwn.__all__} <= read(html / "book" / "api.html").anchors
 
 
 def test_nothing_is_shipped_that_no_page_asks_for(html: Path) -> None:

@@ -33,7 +33,7 @@ NOT_MEASURED = re.compile(
     rf"{ROLE}"  # roles: quotes of the paper, references
     r"|\]\([^)]*\)|<https?:[^>]*>|https?://\S+|arXiv:\S+|doi:\S+"  # addresses
     r"|(?:[Ss]ections?|Sec\.|§+|[Cc]hapters?|[Tt]ables?|[Ff]igures?|Figs?\.|Eqs?\.|Appendix)[\s~]*\d[\d.]*(?:\s*(?:,|and|to|or|[–-])\s*\d[\d.]*)*"
-    r"|(?:Python|PyTorch|torch|CUDA|CC BY|version)\s*(?:>=|[≥v])?\s*\d[\d.]*"
+    r"|(?:Python|PyTorch|torch|CUDA|CC BY|[Vv]ersion)\s*(?:>=|[≥v])?\s*\d[\d.]*"
     r"|\b(?:width|height|align|name|label|class)[:=]\S*"
 )
 
