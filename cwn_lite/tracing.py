@@ -30,6 +30,12 @@ _HOOK_FLAGS = (
     "_forward_hooks_always_called",
     "_forward_pre_hooks_with_kwargs",
 )
+_GLOBAL_HOOKS = (
+    "_global_forward_pre_hooks",
+    "_global_forward_hooks",
+    "_global_backward_pre_hooks",
+    "_global_backward_hooks",
+)
 _CONTAINERS = (list, dict, set, deque)
 
 
@@ -127,7 +133,8 @@ class Tracer(fx.Tracer):
         if m in self._twins:  # reached past the stand-in, by a closure
             m = self._twins[m]
             forward = m.forward
-        hooked = self._hooks.get(id(m), "")
+        # Those of a layer are seen on the layer; around a container they stand between the layers in and outside of it.
+        hooked = "" if self.is_leaf_module(m, "") else self._hooks.get(id(m), "")
         if hooked:
             args, kwargs = self._past(hooked, m, args), self._past(hooked, m, kwargs)
         out = super().call_module(m, forward, args, kwargs)
@@ -164,6 +171,8 @@ def trace(module: nn.Module, training: bool | None = None) -> list[fx.Graph]:
     """
     if "forward" in vars(module):
         raise TypeError("its forward was set on the object")
+    if any(getattr(nn.modules.module, hooks) for hooks in _GLOBAL_HOOKS):
+        raise TypeError("hooks are set for all modules, by torch.nn.modules.module.register_module_..._hook")
     parameters = inspect.signature(module.forward).parameters
     absent = {name: None for name, parameter in parameters.items() if parameter.default is None}
     return [_graph(module, training, arguments) for arguments in ([{}, absent] if absent else [{}])]
@@ -224,7 +233,7 @@ def _raises(steps: list[dis.Instruction]) -> bool:
     for step in steps:
         if step.opname == "RAISE_VARARGS":
             return True
-        if any(word in step.opname for word in ("JUMP", "RETURN", "STORE", "YIELD", "FOR_ITER")):
+        if any(word in step.opname for word in ("JUMP", "RETURN", "YIELD", "FOR_ITER")):
             return False
     return False
 
