@@ -224,3 +224,13 @@ def test_a_layer_reached_through_a_closure_is_read_like_any_other() -> None:
 
     model = Closing()
     assert Feeds(model).source("scale").name == "conv"
+
+
+def test_hooks_on_all_modules_are_not_run_and_nothing_is_changed() -> None:
+    seen: list[Any] = []
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda module, args, out: seen.append(out))
+    try:
+        model = cwn.fuse(nn.Sequential(nn.Conv2d(3, 4, 3), cwn.ScaleBias(4)))
+    finally:
+        handle.remove()
+    assert seen == [] and "hooks are set for all modules" in next(iter(cwn.report(model))).reason
