@@ -137,12 +137,26 @@ def test_an_example_that_the_model_does_not_take_is_an_error_and_changes_nothing
         cwn.fold(model.eval(), example_inputs=())
 
 
+class Crossed(nn.Module):
+    """Draws its noise in another order than its layers are called in, with a dropout in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)])
+        self.scales = nn.ModuleList([cwn.ScaleBias(4, noise_std=0.9), cwn.ScaleBias(4, noise_std=0.9)])
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.convs[0](x), self.convs[1](self.dropout(x))
+        return self.scales[1](b) * self.scales[0](a)
+
+
 def test_dropout_and_noise_are_no_difference() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.5), nn.Conv2d(4, 4, 1), cwn.ScaleBias(4, noise_std=0.9))
+    model = Crossed()
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    assert cwn.report(cwn.fuse(model, example_inputs=X)).names("fused") == ("3",)
-    assert torch.equal(torch.get_rng_state(), state) and model[3].noise_std == 0.9
+    assert cwn.report(cwn.fuse(model, example_inputs=X)).names("fused") == ("scales.0", "scales.1")
+    assert torch.equal(torch.get_rng_state(), state) and model.scales[0].noise_std == 0.9
 
 
 def test_both_functions_take_it() -> None:
