@@ -100,6 +100,15 @@ def test_a_failed_build_is_tried_again(project: Path) -> None:
     assert len(make(project, "book")) == 1
 
 
+def test_notebooks_run_on_three_kinds_of_arithmetic(project: Path) -> None:
+    (project / "book" / "a.ipynb").touch()
+    built(project)
+    for command, kind in (("test", "plain"), ("arithmetic", "avx2")):
+        call = make(project, command)[-1]
+        assert "-m pytest" in call and "--nbval " in call and f"--arithmetic {kind} " in call and "book/a.ipynb" in call
+    assert "run: make arithmetic" in (ROOT / ".github" / "workflows" / "arithmetic.yml").read_text(encoding="utf8")
+
+
 def test_a_changed_lock_is_installed(project: Path) -> None:
     built(project)
     (project / "requirements.txt").write_text("two", encoding="utf8")
