@@ -26,7 +26,7 @@ NBVAL := -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
-	@echo "Settings: PYTHON=python3.12 (for .venv), WORKERS=2 (test processes), PORT=8000 (serve)"
+	@echo "Settings: PYTHON=python3.12 (for .venv), WORKERS=2 (processes), PORT=8000 (serve)"
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -51,6 +51,7 @@ $(EXECUTED): | $(INSTALLED)
 
 $(BUILT): $(EXECUTED) | $(INSTALLED)
 	@rm -rf _build/html _build/.built-*
+	$(BIN)/python book/_ext/execute.py --workers $(WORKERS) $(NOTEBOOKS)
 	$(BIN)/jupyter-book build . -W -n --keep-going
 	@touch $@
 
