@@ -18,13 +18,15 @@ checksum = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -path '*/
 EXECUTED := _build/.executed-$(call checksum,cwn_lite book/results book/costs book/paper book/explorables requirements.txt)
 BUILT    := _build/.built-$(call checksum,cwn_lite book CHANGELOG.md _config.yml _toc.yml requirements.txt)
 
-.PHONY: help book test serve lint fmt refresh readme clean
+NBVAL := -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 120
+
+.PHONY: help book test arithmetic serve lint fmt refresh readme clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
-	@echo "Settings: PYTHON=python3.12 (for .venv), WORKERS=2 (test processes), PORT=8000 (serve)"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@echo "Settings: PYTHON=python3.12 (for .venv), WORKERS=2 (processes), PORT=8000 (serve)"
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -49,12 +51,17 @@ $(EXECUTED): | $(INSTALLED)
 
 $(BUILT): $(EXECUTED) | $(INSTALLED)
 	@rm -rf _build/html _build/.built-*
+	$(BIN)/python book/_ext/execute.py --workers $(WORKERS) $(NOTEBOOKS)
 	$(BIN)/jupyter-book build . -W -n --keep-going
 	@touch $@
 
+# What notebooks print may not depend on the processor's arithmetic. The build runs them on the processor's own kernels,
+# the tests on the plainest, which every processor has, and `make arithmetic` on a third kind.
 test: $(BUILT) | $(INSTALLED) ## run every tier: units, doctests, lab, notebooks, pages in a browser
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 120 \
-	  tests cwn_lite $(NOTEBOOKS)
+	$(BIN)/python -m pytest $(NBVAL) --arithmetic plain tests cwn_lite $(NOTEBOOKS)
+
+arithmetic: $(INSTALLED) ## run the notebooks once more, on AVX2 kernels
+	$(BIN)/python -m pytest $(NBVAL) --arithmetic avx2 $(NOTEBOOKS)
 
 serve: book ## show the book at http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)

@@ -1,11 +1,46 @@
-"""What every tier shares: stored notebook outputs are text, so nbval compares text and nothing else."""
+"""What every tier shares: how nbval runs a notebook, on which arithmetic, and what of its outputs it compares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
 
 import pytest
 
 # Figures and explorables are checked by tests/figures and tests/site; `make refresh` strips them from the notebooks.
 NOT_STORED = ("text/html", "image/svg+xml")
 
+# Kernels that round otherwise than the processor's own, by the names that PyTorch, oneDNN and MKL give them. What a
+# notebook prints may not depend on them.
+ARITHMETIC = {
+    "native": {},
+    "plain": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"},
+    "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"},
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--arithmetic", choices=ARITHMETIC, default="native", help="the kernels that notebooks run on")
+
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
     if hasattr(collector, "skip_compare"):  # an nbval notebook
         collector.skip_compare += NOT_STORED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a notebook's process, which its first cell starts, inherit the arithmetic that was asked for."""
+    kind = item.config.getoption("--arithmetic") if hasattr(item.parent, "skip_compare") else "native"
+    if kind == "avx2" and not has_avx2():
+        pytest.skip("this processor has no AVX2")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ARITHMETIC[kind].items():
+            patch.setitem(os.environ, name, value)
+        return (yield)
+
+
+def has_avx2() -> bool:
+    from torch.backends import cpu
+
+    return cpu.get_cpu_capability().startswith("AVX")

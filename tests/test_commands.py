@@ -51,13 +51,17 @@ def make(project: Path, *arguments: str) -> list[str]:
     return calls.read_text(encoding="utf8").splitlines() if calls.exists() else []
 
 
+# Notebooks whose code is cached are not executed by either.
+BUILD = ["python book/_ext/execute.py --workers 2", "jupyter-book build . -W -n --keep-going"]
+
+
 def cached(project: Path) -> bool:
     return (project / "_build" / ".jupyter_cache").exists()
 
 
 def built(project: Path) -> Path:
     """Build once, and leave what the build would leave."""
-    assert [call.split()[0] for call in make(project, "book")] == ["python", "python", "jupyter-book"]
+    assert [call.split()[0] for call in make(project, "book")] == ["python", "python", "python", "jupyter-book"]
     (project / "_build" / ".jupyter_cache").mkdir()
     return project
 
@@ -77,7 +81,7 @@ def test_a_new_date_is_no_change(project: Path) -> None:
 @pytest.mark.parametrize("name", ["book/a.md", "CHANGELOG.md", "_config.yml", "_toc.yml"])
 def test_a_changed_page_builds_and_executes_nothing_anew(project: Path, name: str) -> None:
     (built(project) / name).write_text("two", encoding="utf8")
-    assert make(project, "book") == ["jupyter-book build . -W -n --keep-going"] and cached(project)
+    assert make(project, "book") == BUILD and cached(project)
 
 
 @pytest.mark.parametrize("name", ["cwn_lite/a.py", "book/paper/t.json", "book/results/r/seed-0.json"])
@@ -85,7 +89,7 @@ def test_a_changed_library_or_result_executes_the_chapters_anew(project: Path, n
     path = built(project) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("two", encoding="utf8")
-    assert make(project, "book") == ["jupyter-book build . -W -n --keep-going"] and not cached(project)
+    assert make(project, "book") == BUILD and not cached(project)
 
 
 def test_a_deleted_module_executes_the_chapters_anew(project: Path) -> None:
@@ -98,7 +102,16 @@ def test_a_failed_build_is_tried_again(project: Path) -> None:
     with pytest.raises(AssertionError):
         make(project, "book")
     stub(project / ".venv/bin/jupyter-book")
-    assert len(make(project, "book")) == 1
+    assert make(project, "book") == BUILD
+
+
+def test_notebooks_run_on_three_kinds_of_arithmetic(project: Path) -> None:
+    (project / "book" / "a.ipynb").touch()
+    built(project)
+    for command, kind in (("test", "plain"), ("arithmetic", "avx2")):
+        call = make(project, command)[-1]
+        assert "-m pytest" in call and "--nbval " in call and f"--arithmetic {kind} " in call and "book/a.ipynb" in call
+    assert "run: make arithmetic" in (ROOT / ".github" / "workflows" / "arithmetic.yml").read_text(encoding="utf8")
 
 
 def test_a_changed_lock_is_installed(project: Path) -> None:
