@@ -15,6 +15,7 @@ from torch import Tensor
 
 from . import archive, folder
 from .errors import LabError
+from .paths import expand
 from .recipe import Recipe
 from .seeding import generator
 
@@ -87,13 +88,15 @@ def load(kind: str, path: Path | str | None = None) -> Dataset:
             folder ``root/{train,test}/<class>/*``; digits come with scikit-learn and need none.
 
     Raises:
-        LabError: nothing usable at ``path``; the text says what was expected.
+        LabError: no such kind, or nothing usable at ``path``; the text says what was expected.
 
     Example:
         >>> digits = load("digits")
         >>> tuple(digits.train_images.shape), digits.name
         ((1348, 1, 8, 8), 'scikit-learn digits')
     """
+    if kind not in SHAPES:
+        raise LabError(f"data {kind!r}: choose one of {', '.join(SHAPES)}")
     shape = SHAPES[kind]
     if kind == "digits":
         return build(*_digits(), lambda _: shape.title)
@@ -102,18 +105,27 @@ def load(kind: str, path: Path | str | None = None) -> Dataset:
             f"this recipe trains on {shape.title}: give --data with {archive.ARCHIVES[kind].file}, "
             "the folder extracted from it, or an image folder with train/<class>/ and test/<class>/"
         )
-    root = Path(path).expanduser()
+    root = expand(path, "--data")
+    try:
+        return _load(kind, root)
+    except OSError as error:  # a folder that may not be read, for instance
+        raise LabError(f"--data {error.filename or root}: {error.strerror or error}") from error
+
+
+def _load(kind: str, root: Path) -> Dataset:
+    shape, original = SHAPES[kind], archive.ARCHIVES[kind]
     if not root.exists():
         raise LabError(f"--data {root}: no such file or folder")
-    found = archive.locate(root, archive.ARCHIVES[kind])
+    found = archive.locate(root, original)
     if found is not None:
-        return build(*archive.read(found, archive.ARCHIVES[kind]), lambda _: shape.title)
+        return build(*archive.read(found, original), lambda _: shape.title)
     if folder.is_image_folder(root):
         train, test = (folder.read(root, split, side=shape.side, classes=shape.classes) for split in folder.SPLITS)
         return build(train, test, lambda sha: KNOWN.get(sha, f"{shape.title} (image folder)"))
+    holds = f"holds {folder.listed(e.name for e in root.iterdir()) or 'nothing'}" if root.is_dir() else "is no folder"
     raise LabError(
-        f"--data {root}: neither {archive.ARCHIVES[kind].file}, nor the folder extracted from it, "
-        "nor an image folder with train/<class>/ and test/<class>/"
+        f"--data {root}: neither {original.file}, nor the folder extracted from it, "
+        f"nor an image folder with train/<class>/ and test/<class>/; it {holds}"
     )
 
 

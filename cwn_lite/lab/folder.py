@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import picture
 from .errors import LabError
 
 SPLITS = ("train", "test")
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp"})
 
 
 def is_image_folder(path: Path) -> bool:
@@ -18,8 +21,32 @@ def is_image_folder(path: Path) -> bool:
     return all((path / split).is_dir() for split in SPLITS)
 
 
+def class_names(path: Path, classes: int) -> list[str]:
+    """Return the names of the class folders, in alphabetical order; hidden folders (``.name``) are none.
+
+    Args:
+        path: the root of the tree.
+        classes: number of class folders that there must be.
+
+    Raises:
+        LabError: the splits name their classes differently, or there is another number of them.
+    """
+    train, test = ({entry.name for entry in _entries(path / split) if entry.is_dir()} for split in SPLITS)
+    if train != test:
+        apart = zip(SPLITS, (train - test, test - train), strict=True)
+        only = [f"only in {split}: {listed(names)}" for split, names in apart if names]
+        raise LabError(f"{path}: the splits name their classes differently ({'; '.join(only)}); name them alike")
+    if len(train) != classes:
+        found = f"{len(train)} class folders where the recipe expects {classes}"
+        raise LabError(f"{path / SPLITS[0]}: {found} (hidden ones do not count): {listed(train) or 'none'}")
+    return sorted(train)
+
+
 def read(path: Path, split: str, *, side: int, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return images (n, 3, side, side) uint8 and labels (n,), classes and files in alphabetical order.
+
+    Every file whose ending Pillow knows is read. What else lies there is left out, and said on stderr, but for
+    hidden files (``.name``).
 
     Args:
         path: the root of the tree.
@@ -28,29 +55,49 @@ def read(path: Path, split: str, *, side: int, classes: int) -> tuple[NDArray[np
         classes: number of class folders that there must be.
 
     Raises:
-        LabError: another number of classes, an empty class, a file that is no image or has another size.
+        LabError: classes that differ between the splits or from their number, an empty class, a picture outside of
+            the class folders or deeper in them, one that :func:`cwn_lite.lab.picture.read` refuses.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    folders = sorted(entry for entry in (path / split).iterdir() if entry.is_dir())
-    if len(folders) != classes:
-        raise LabError(f"{path / split}: {len(folders)} class folders where the recipe expects {classes}")
+    known = picture.suffixes()
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
-    for label, folder in enumerate(folders):
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    names = class_names(path, classes)
+    left_out = [entry for entry in _entries(path / split) if not entry.is_dir()]
+    for entry in left_out:
+        if entry.suffix.lower() in known:
+            raise LabError(f"{entry}: a picture beside the class folders; move it into one of them or away")
+    for label, name in enumerate(names):
+        entries = _entries(path / split / name)
+        for entry in entries:
+            if entry.is_dir():
+                raise LabError(f"{entry}: a folder in a class folder; pictures must lie in {split}/{name} itself")
+        files = [entry for entry in entries if entry.suffix.lower() in known]
+        left_out += [entry for entry in entries if entry.suffix.lower() not in known]
         if not files:
-            raise LabError(f"{folder}: no images in this class folder")
+            raise LabError(f"{path / split / name}: no images in this class folder")
         for file in files:
-            try:
-                with Image.open(file) as image:
-                    pixels = np.asarray(image.convert("RGB"))
-            except (UnidentifiedImageError, OSError, SyntaxError) as error:
-                raise LabError(f"{file}: damaged image ({error})") from error
-            if pixels.shape != (side, side, 3):
-                height, width = pixels.shape[:2]
-                raise LabError(f"{file}: {width} x {height} pixels where the recipe expects {side} x {side}")
-            images.append(pixels)
+            images.append(picture.read(file, side))
             labels.append(label)
+    if left_out:
+        listing = listed(str(entry.relative_to(path / split)) for entry in left_out)
+        print(f"note: {path / split}: left out, by their endings no pictures: {listing}", file=sys.stderr)
     stacked = np.stack(images).transpose(0, 3, 1, 2)
     return np.ascontiguousarray(stacked), np.asarray(labels, dtype=np.int64)
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """Return names for an error: quoted, so that blanks show, and the first few of many.
+
+    Example:
+        >>> listed(["b ", "a"]), listed("abc", most=2)
+        ("'a', 'b '", "'a', 'b' and 1 more")
+    """
+    ordered = sorted(names)
+    # What is not in the composed normal form prints like its twin that is.
+    shown = [repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name) for name in ordered[:most]]
+    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return ", ".join(shown) + more
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from .errors import LabError
 from .files import write_atomically
+from .paths import check_folder, expand
 from .provenance import checkout
 from .recipe import Recipe, recipe_sha
+from .typed import mistyped
 
 SCHEMA = 1
 STATUSES = ("done", "diverged", "failed")
@@ -65,6 +70,12 @@ class Result:
         return self.final["test_error"] if self.final else math.nan
 
 
+_NUMBERS = dict.fromkeys(("train_loss", "train_error", "test_loss", "test_error"), float)
+_EVENT = {"epoch": int, "step": int, "reason": str}
+_hints = functools.cache(get_type_hints)
+_DATA = {"name": str, "sha256": str, "train": int, "test": int}
+
+
 def default_root() -> Path:
     """Return the folder of results: ``book/results`` of the checkout, else ``./results``."""
     root = checkout()
@@ -99,9 +110,18 @@ def read(path: Path) -> Result:
         LabError: not a whole, unedited result of this schema in its own place; the text says what is wrong.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, OSError) as error:
-        raise LabError(f"{path}: not a readable result ({error})") from error
+        if path.exists() and not path.is_file():  # to read a pipe would be to wait for ever
+            raise LabError("a folder or a device, no file")
+        values = json.loads(
+            path.read_text(encoding="utf-8"),
+            object_pairs_hook=_without_twins,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except OSError as error:
+        raise LabError(f"{path}: not a readable result ({error.strerror or error}); move it away") from error
+    except (ValueError, RecursionError) as error:
+        raise LabError(f"{path}: not a readable result ({error}); restore it or move it away") from error
     problem = _problem(values, path)
     if problem:
         raise LabError(f"{path}: {problem}; restore it or move it away")
@@ -117,14 +137,13 @@ def load(root: Path | str | None = None, pattern: str = "*") -> list[Result]:
         pattern: ``fnmatch`` pattern on the recipe name, for instance ``"cnn16-*"``.
 
     Raises:
-        LabError: a file is damaged.
+        LabError: a file is damaged, or ``root`` is no folder.
 
     Example:
         >>> load("no-such-folder")
         []
     """
-    folder = default_root() if root is None else Path(root)
-    found = [read(path) for path in sorted(folder.glob("*/seed-*.json"))]
+    found = [read(path) for path in _files(root)]
     return sorted(
         (result for result in found if fnmatchcase(result.name, pattern)),
         key=lambda result: (result.name, result.recipe_sha, result.seed),
@@ -146,9 +165,18 @@ def of(recipe: Recipe, root: Path | str | None = None) -> list[Result]:
         >>> of(recipes.get("digits-bn"), "no-such-folder")
         []
     """
-    folder = default_root() if root is None else Path(root)
-    found = [read(path) for path in folder.glob(f"*-{recipe.sha[:8]}/seed-*.json")]
+    found = [read(path) for path in _files(root) if path.parent.name.endswith(f"-{recipe.sha[:8]}")]
     return sorted((result for result in found if result.recipe_sha == recipe.sha), key=lambda result: result.seed)
+
+
+def _files(root: Path | str | None) -> list[Path]:
+    """Return the files of results in order. A folder that may not be read is an error: `glob` would pass it over."""
+    folder = default_root() if root is None else expand(root, "folder of results")
+    check_folder(folder, "folder of results")
+    if not folder.exists():
+        return []
+    cells = [cell for cell in sorted(folder.iterdir()) if cell.is_dir()]
+    return [path for cell in cells for path in sorted(cell.iterdir()) if fnmatchcase(path.name, "seed-*.json")]
 
 
 def _problem(values: Any, path: Path) -> str | None:
@@ -162,16 +190,43 @@ def _problem(values: Any, path: Path) -> str | None:
         return f"keys {', '.join(sorted(set(values) ^ expected))} missing or unknown"
     if values["checksum"] != _checksum(values):
         return "it was edited or damaged, its checksum does not match"
+    if wrong := next(filter(None, _mistyped(values)), None):
+        return wrong
     if values["recipe_sha"] != recipe_sha(values["recipe"]):
         return "its recipe does not have the hash it states"
     if values["status"] not in STATUSES:
         return f"status {values['status']!r} is none of {', '.join(STATUSES)}"
-    if (values["final"] is None) == (values["status"] == "done"):
-        return "final numbers and status do not agree"
+    done = values["status"] == "done"
+    if (values["final"] is not None) != done or (values["reason"] is None) != done:
+        return "final numbers, reason and status do not agree"
+    last = values["curve"][-1] if values["curve"] else {}
+    if done and {**last, **values["final"]} != last:
+        return "its final numbers are not those at the end of its curve"
+    try:
+        Recipe(**values["recipe"])
+    except (TypeError, ValueError) as error:
+        return f"not a recipe of this version ({error})"
     directory = f"{values['recipe']['name']}-{values['recipe_sha'][:8]}"
     if (path.parent.name, path.name) != (directory, f"seed-{values['seed']}.json"):
         return f"it belongs at {directory}/seed-{values['seed']}.json"
     return None
+
+
+def _mistyped(values: dict[str, Any]) -> Iterator[str | None]:
+    """Yield for each part of a result what is wrong with its type, ``None`` where nothing is."""
+    for key, hint in _hints(Result).items():
+        yield mistyped(values[key], hint, key)
+    fields = _hints(Recipe)
+    for key, value in values["recipe"].items():
+        yield mistyped(value, fields.get(key, Any), f"recipe.{key}")
+    yield mistyped(values["data"], _DATA, "data")
+    yield mistyped(values["env"], dict[str, str | int | bool | None], "env")
+    for key, keys in (("final", _NUMBERS), ("reason", _EVENT)):
+        if values[key] is not None:
+            yield mistyped(values[key], keys, key)
+    for epoch, entry in enumerate(values["curve"]):
+        if not _NUMBERS.keys() <= entry.keys():
+            yield mistyped(entry, _NUMBERS, f"curve[{epoch}]")
 
 
 def _checksum(values: dict[str, Any]) -> str:
@@ -194,3 +249,17 @@ def _pretty(values: dict[str, Any]) -> str:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(float(text)):
+        raise ValueError(f"{text} is beyond all floats")
+    return float(text)
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that says one key twice: readers would differ in which of the two counts."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError(f"two values for {Counter(key for key, _ in pairs).most_common(1)[0][0]}")
+    return values

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cwn_lite.lab import data
 from cwn_lite.lab.data import Dataset
@@ -47,3 +48,17 @@ def tiny() -> Recipe:
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
     return Options(out=tmp_path / "out", runs=tmp_path / "runs", device=torch.device("cpu"), quiet=True)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """An image folder of ten classes: two images of each in ``train``, one in ``test``."""
+    root = tmp_path / "tree"
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 2), ("test", 1)):
+        for name in (f"class{k}" for k in range(10)):
+            (root / split / name).mkdir(parents=True)
+            for k in range(count):
+                pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{k}.png")
+    return root

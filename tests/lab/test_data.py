@@ -11,20 +11,6 @@ from cwn_lite.lab import data, folder
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.errors import LabError
 
-CLASSES = [f"class{k}" for k in range(10)]
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 2), ("test", 1)):
-        for name in CLASSES:
-            (tmp_path / split / name).mkdir(parents=True)
-            for k in range(count):
-                pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / split / name / f"{k}.png")
-    return tmp_path
-
 
 def test_image_folder(tree: Path) -> None:
     loaded = data.load("cifar10", tree)
