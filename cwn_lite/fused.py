@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class Bond:
     """
 
     def __init__(self, root: nn.Module, layer: str, scale: str) -> None:
-        self.layer, self.scale = root.get_submodule(layer), root.get_submodule(scale)
+        self.layer, self.scale = root.get_submodule(layer), cast(ScaleBias, root.get_submodule(scale))
         ends = [name.split(".") for name in (layer, scale)]
         while len(ends[0]) > 1 and len(ends[1]) > 1 and ends[0][0] == ends[1][0]:
             root = root._modules[ends[0][0]]  # type: ignore[assignment]  # a name of get_submodule leads to a module
@@ -86,10 +86,9 @@ class FusedMap(nn.Module):
         assert isinstance(weight, Tensor) and not isinstance(bias, nn.Module)
         if not self.bond.holds():
             return weight, bias
-        layer = self.bond.scale
-        assert isinstance(layer, ScaleBias)
-        factor = layer.scale(x)
-        shifted = layer.bias if bias is None else torch.addcmul(layer.bias, factor, bias)
+        scale = self.bond.scale
+        factor = scale.scale(x)
+        shifted = scale.bias if bias is None else torch.addcmul(scale.bias, factor, bias)
         return weight * self._per_output(factor, weight.ndim), shifted
 
     def _per_output(self, factor: Tensor, ndim: int) -> Tensor:

@@ -83,8 +83,7 @@ class ScaleBias(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(1 + n) γ x + β``."""
-        # torch does not list it among the names that it exports.
-        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]  # torch exports it without saying so
             return self._scripted(x)
         self.check(x)
         # Under autocast x may be narrower than the parameters; the answer is in the dtype of x.
