@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import io
 import os
 import signal
@@ -12,6 +14,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -21,10 +24,11 @@ from .deviations import deviations
 from .errors import LabError
 from .fill import fill, missing
 from .lock import BusyError
+from .paths import check_folder, expand
 from .profiling import profile
 from .run import FinishedError, Options, default_runs, pick_device, run
 from .tables import table
-from .world import ToldError, joined
+from .world import ToldError, joined, processes
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,23 +37,46 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
     given = sys.argv[1:] if argv is None else argv
-    arguments = _parser().parse_args(given, argparse.Namespace(given=given))
     try:
-        return int(arguments.verb(arguments))
+        arguments = _parser().parse_args(given, argparse.Namespace(given=given))
+        status = int(arguments.verb(arguments))
+        sys.stdout.flush()  # here, where a full disk still ends in a word
+        return status
+    except ToldError:  # what the leader said once is enough
+        pass
     except LabError as error:
-        rank = os.environ.get("RANK", "0")
-        if not isinstance(error, ToldError):  # what the leader said once is enough
-            print(f"error: {error}" if rank == "0" else f"error in process {rank}: {error}", file=sys.stderr)
+        _complain(str(error))
+    except BrokenPipeError:  # the reader, `head` for instance, has enough
+        _silence()
+        return 128 + 13
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        # Whatever the lab reads and writes is named; what is full without a name is where the output goes.
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+        where = error.filename or ("standard output" if full else None)
+        _complain(": ".join(str(part) for part in (where, error.strerror or error) if part))
+        _silence()
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         return 130
     return 2
 
 
+def _complain(text: str) -> None:
+    """Print an error as one line, whatever is in the names that it quotes."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    follows = rank.isdigit() and size.isdigit() and 0 < int(rank) < int(size)
+    print(f"error in process {rank}: {line}" if follows else f"error: {line}", file=sys.stderr)
+
+
+def _silence() -> None:
+    """Drop what standard output still holds: writing it again when Python ends would fail again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _list(arguments: argparse.Namespace) -> int:
+    check_folder(arguments.runs, "--runs")
     print(listing.overview(results.load(arguments.out), arguments.runs, arguments.recipes))
     return 0
 
@@ -105,7 +132,9 @@ def _fill(arguments: argparse.Namespace) -> int:
     if not arguments.minutes > 0 or arguments.seeds < 1 or arguments.jobs < 1:
         given = f"--minutes {arguments.minutes} --seeds {arguments.seeds} --jobs {arguments.jobs}"
         raise LabError(f"{given}: all must be positive")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if arguments.seeds > 1000 or arguments.jobs > 100:
+        raise LabError(f"--seeds {arguments.seeds} --jobs {arguments.jobs}: at most 1000 seeds and 100 jobs")
+    if processes()[1] > 1:
         raise LabError("fill under torchrun: fill several GPUs with one fill each, or share one run with `run`")
     if arguments.jobs > 1:
         return _fill_together(arguments.given, arguments)
@@ -176,8 +205,8 @@ def _fill_together(given: list[str], arguments: argparse.Namespace) -> int:
 
 def _options(arguments: argparse.Namespace) -> Options:
     if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise LabError(f"--threads {arguments.threads}: at least 1")
+        if not 1 <= arguments.threads <= 1024:
+            raise LabError(f"--threads {arguments.threads}: from 1 to 1024")
         torch.set_num_threads(arguments.threads)
     if not arguments.checkpoint_minutes >= 0:
         raise LabError(f"--checkpoint-minutes {arguments.checkpoint_minutes}: at least 0")
@@ -197,8 +226,22 @@ def _options(arguments: argparse.Namespace) -> Options:
     )
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints look like all others of the lab."""
+
+    def error(self, message: str) -> NoReturn:
+        raise LabError(f"{message}; `{self.prog} --help` says what there is")
+
+
+def _path(text: str) -> Path:
+    try:
+        return expand(text)
+    except LabError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m cwn_lite.lab", description=__doc__)
+    parser = _Parser(prog="python -m cwn_lite.lab", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     every = verbs.add_parser("list", help="recipes, and which seeds have results")
     every.add_argument("recipes", nargs="?", default="*", help="family, pattern or name; all without it")
@@ -225,13 +268,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _folders(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=results.default_root(), help="folder of results")
-    parser.add_argument("--runs", type=Path, default=default_runs(), help="folder of checkpoints")
+    parser.add_argument("--out", type=_path, default=results.default_root(), help="folder of results")
+    parser.add_argument("--runs", type=_path, default=default_runs(), help="folder of checkpoints")
 
 
 def _training(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, help="archive, extracted archive or image folder")
-    parser.add_argument("--policies", type=Path, help="Fast AutoAugment's archive.py, for the recipes that use it")
+    parser.add_argument("--data", type=_path, help="archive, extracted archive or image folder")
+    parser.add_argument("--policies", type=_path, help="Fast AutoAugment's archive.py, for the recipes that use it")
     _folders(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument(

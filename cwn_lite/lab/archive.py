@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import pickle
 import tarfile
@@ -64,6 +65,8 @@ ARCHIVES = {
     ),
 }
 
+_LARGEST = 1 << 28  # bytes; the largest published member, CIFAR-100's training set, has 155 million
+
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
@@ -97,9 +100,9 @@ def read(path: Path, archive: Archive) -> tuple[Split, Split]:
                     f"{path}: {name} is altered (MD5 {digest}, published {wanted[name]}); download {archive.file} again"
                 )
             members[name] = _batch(data, archive.label_key)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise LabError(f"{path}: damaged or truncated archive ({error}); download {archive.file} again") from error
-    except (pickle.UnpicklingError, KeyError, ValueError, TypeError) as error:
+    except (pickle.UnpicklingError, KeyError, ValueError, TypeError, OverflowError) as error:
         if isinstance(error, LabError):
             raise
         raise LabError(f"{path}: not a {archive.title} batch ({error})") from error
@@ -119,9 +122,12 @@ def _members(path: Path, wanted: dict[str, str]) -> Iterator[tuple[str, bytes]]:
         return
     with tarfile.open(path, "r:gz") as tar:  # read, never extracted: member paths cannot escape
         for info in tar:
-            stream = tar.extractfile(info) if Path(info.name).name in wanted else None
+            name = Path(info.name).name
+            stream = tar.extractfile(info) if name in wanted and info.isreg() else None  # a link may lead to itself
             if stream is not None:
-                yield Path(info.name).name, stream.read()
+                if info.size > _LARGEST:
+                    raise ValueError(f"{name} has {info.size} bytes")
+                yield name, stream.read()
 
 
 def _batch(data: bytes, label_key: str) -> Split:

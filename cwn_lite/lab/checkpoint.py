@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from .errors import LabError
-from .files import write_atomically
+from .files import naming, write_atomically
 
 MAGIC = b"cwn_lite checkpoint 2\n"
 
@@ -36,8 +35,11 @@ def load(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
     Raises:
         LabError: the file is damaged or belongs to another run; it is left as it is.
     """
-    content = path.read_bytes()
     way_out = "move it away to begin this run anew"
+    if path.exists() and not path.is_file():  # to read a pipe would be to wait for ever
+        raise LabError(f"{path}: a folder or a device, not a checkpoint; {way_out}")
+    with naming(path):
+        content = path.read_bytes()
     header = len(MAGIC) + 65
     if not content.startswith(MAGIC) or len(content) < header:
         raise LabError(f"{path}: not a checkpoint of this program, or a damaged one; {way_out}")
@@ -48,7 +50,7 @@ def load(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
         # weights_only: tensors and plain values, no code.
         saved = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
         found, state = dict(saved["identity"]), dict(saved["state"])
-    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # torch raises nearly anything on what it did not write itself
         raise LabError(f"{path}: unreadable checkpoint ({type(error).__name__}); {way_out}") from error
     differing = [key for key in identity if found.get(key) != identity[key]]
     if differing:

@@ -42,7 +42,7 @@ def missing(options: Options, seeds: int, only: str | None = None) -> list[Cell]
     Raises:
         LabError: ``only`` matches nothing.
     """
-    chosen = recipes.select(only) if only else list(recipes.RECIPES.values())
+    chosen = recipes.select(only) if only is not None else list(recipes.RECIPES.values())
     groups = order(chosen, options.device.type, named=only is not None)
     cells = [Cell(recipe, seed) for group in groups for seed in range(seeds) for recipe in group]
     wanted = [c for c in cells if not results.path_of(options.out, c.recipe.directory, c.seed).exists()]

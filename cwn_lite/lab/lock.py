@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import LabError
+from .files import naming
 
 # Nobody writes this far; Windows locks a range of bytes and would else hide the process id from readers.
 _FAR = 1 << 30
@@ -29,15 +30,17 @@ def hold(path: Path) -> Iterator[None]:
 
     Raises:
         BusyError: another process holds it; the text names that process.
+        OSError: it cannot be written or locked; the error names it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not _try_lock(handle):
-            holder = path.read_text(errors="replace").strip() or "unknown"
-            raise BusyError(f"another process (id {holder}) works on this run; it holds {path}")
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
+        with naming(path):
+            if not _try_lock(handle):
+                holder = path.read_text(errors="replace").strip() or "unknown"
+                raise BusyError(f"another process (id {holder}) works on this run; it holds {path}")
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(handle)

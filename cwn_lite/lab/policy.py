@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .errors import LabError
 from .image_ops import NAMES, operate
+from .paths import expand
 from .vision import import_torchvision
 
 SIDE = 32
@@ -132,6 +133,7 @@ def fast_autoaugment(path: Path, *, expected_sha256: str = FAST_AUTOAUGMENT_SHA2
         Lim et al., "Fast AutoAugment", NeurIPS 2019.
     """
     remedy = f"download FastAutoAugment/archive.py from {_SOURCE} again"
+    path = expand(path, "--policies")
     try:
         text = path.read_text(encoding="utf8")
     except FileNotFoundError:
@@ -141,7 +143,7 @@ def fast_autoaugment(path: Path, *, expected_sha256: str = FAST_AUTOAUGMENT_SHA2
     try:
         table = _literal(text)
         digest = hashlib.sha256(json.dumps(table, separators=(",", ":")).encode()).hexdigest()
-    except (SyntaxError, ValueError, TypeError) as error:
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise LabError(f"{path}: damaged or truncated, or another file ({error}); {remedy}") from error
     if digest != expected_sha256:
         raise LabError(f"{path}: {_FUNCTION} is altered (SHA-256 {digest}, published {expected_sha256}); {remedy}")

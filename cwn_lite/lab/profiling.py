@@ -6,6 +6,7 @@ from torch.profiler import ProfilerActivity
 from torch.profiler import profile as torch_profile
 
 from .data import Dataset
+from .errors import LabError
 from .recipe import Recipe
 from .run import Options
 from .train import Trainer
@@ -25,11 +26,16 @@ def profile(recipe: Recipe, data: Dataset, options: Options) -> str:
         recipe: what to train.
         data: the data set that the recipe names.
         options: device, and whether to compile.
+
+    Raises:
+        LabError: an epoch is a single step, and the evaluation behind it would be measured, too.
     """
     trainer = Trainer(recipe, 0, data, options.device, policies=options.policies)
+    if trainer.steps_per_epoch < 2:
+        raise LabError(f"{recipe.name}: an epoch of {data.name} is one step, too short to profile; take more images")
     if options.compile:
         trainer.compile()
-    for _ in range(min(WARM_UP, trainer.steps_per_epoch - 1)):
+    for _ in range(min(WARM_UP, trainer.steps_per_epoch - 2)):
         trainer.step()
     cuda = options.device.type == "cuda"
     steps = min(STEPS, trainer.steps_per_epoch - trainer.batch - 1)  # before the evaluation at the epoch's end

@@ -17,10 +17,11 @@ from tqdm import tqdm
 from . import checkpoint, interrupt, lock, provenance, record, results
 from .data import Dataset
 from .errors import LabError
-from .files import check_writable
+from .files import check_writable, keep_out_of_git, write_atomically
 from .recipe import Recipe
 from .results import Result
 from .train import CHECK_EVERY, Trainer
+from .typed import mistyped
 from .world import ToldError, World
 
 
@@ -111,11 +112,7 @@ def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | 
         identity = {"recipe_sha": recipe.sha, "seed": seed, "data": data.sha256}
         identity |= {"device": options.device.type, "processes": options.world.size}
         trainer = Trainer(recipe, seed, data, options.device, options.world, options.policies)
-        earlier: list[dict[str, Any]] = []
-        if saved_state.exists():
-            state = checkpoint.load(saved_state, identity)
-            trainer.load_state_dict(state["trainer"])
-            earlier = state["sessions"]
+        earlier = _resume(trainer, saved_state, identity) if saved_state.exists() else []
         if options.compile:
             trainer.compile()
         session = record.Session.begin(trainer).after(earlier)
@@ -136,12 +133,30 @@ def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | 
             # Where processes share a run, the fault may be another one's; torchrun ends them all.
             if options.world.size > 1 or _machines_fault(error):
                 raise MachineError(f"{recipe.name} seed {seed} stopped: {failure}; nothing is recorded") from error
-            (cell / "traceback.txt").write_text(traceback.format_exc(), encoding="utf8")
+            trace = traceback.format_exc().encode("utf-8", "backslashreplace")
+            write_atomically(cell / "traceback.txt", trace, overwrite=True)
         result = record.make(trainer, data, session, failure)
         if options.world.leads:
             results.write(result, options.out)
             saved_state.unlink(missing_ok=True)
         return result
+
+
+def _resume(trainer: Trainer, path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
+    """Put a trainer where its checkpoint was taken; return the records of the sessions up to there."""
+    state = checkpoint.load(path, identity)
+    try:
+        trainer.load_state_dict(state["trainer"])
+        sessions: list[dict[str, Any]] = state["sessions"]
+        problems = [mistyped(session, {"started": str, "wall_s": float}, "session") for session in sessions]
+        if any(problems):
+            raise TypeError(next(filter(None, problems)))
+    except Exception as error:
+        if _machines_fault(error):
+            raise
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise LabError(f"{path}: not of this version ({reason}); move it away to begin this run anew") from error
+    return sessions
 
 
 def _machines_fault(error: Exception) -> bool:
@@ -156,8 +171,8 @@ def _claim(held: contextlib.ExitStack, recipe: Recipe, seed: int, options: Optio
     if options.world.leads:
         try:
             check_writable(options.out / recipe.directory)
-            check_writable(options.runs)
-            (options.runs / ".gitignore").write_text("*\n")  # wherever it lies, it is not for the repository
+            keep_out_of_git(options.runs)
+            check_writable(cell_folder(options.runs, recipe, seed))
             held.enter_context(lock.hold(cell_folder(options.runs, recipe, seed) / "lock"))
             if results.path_of(options.out, recipe.directory, seed).exists():
                 raise FinishedError(

@@ -123,13 +123,22 @@ def error_text(row: Row) -> str:
 
 
 def paper_table(path: Path | None = None) -> dict[str, Any]:
-    """Return the paper's Table 1 as data, empty where the book is not at hand."""
+    """Return the paper's Table 1 as data, empty where the book is not at hand.
+
+    Raises:
+        LabError: its file is damaged.
+    """
     root = checkout()
     if path is None and root is not None:
         path = root / "book" / "paper" / "table1.json"
     if path is None or not path.is_file():
         return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise LabError(f"{path}: not the paper's table ({error}); restore it") from error
+    if not isinstance(content, dict):
+        raise LabError(f"{path}: not the paper's table; restore it")
     return content
 
 

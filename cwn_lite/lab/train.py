@@ -50,7 +50,8 @@ class Trainer:
         compiled: whether :meth:`compile` succeeded.
 
     Raises:
-        LabError: the recipe cannot be shared by so many processes, or its policies are not in the file.
+        LabError: the recipe cannot be shared by so many processes, its policies are not in the file, or a channel has
+            the same value in all training images.
 
     Example:
         >>> from cwn_lite.lab import data, recipes
@@ -71,6 +72,8 @@ class Trainer:
         self.recipe, self.seed, self.device = recipe, seed, torch.device(device)
         self.world = World() if world is None else world
         data = select(data, recipe)
+        if not data.std.all():
+            raise LabError(f"{data.name}: a channel is the same all over the training images, which teach nothing then")
         self._policy = policy.load(recipe.policy, policies)
         _check_world(recipe, len(data.train_labels), self.world)
         self.model, self.optimizer, self.constraint = build(recipe, seed, self.device)

@@ -88,6 +88,49 @@ class World:
                 dist.broadcast(buffer, src=0)
 
 
+def told(name: str, default: int, least: int, most: int) -> int:
+    """Return a whole number from the environment, where torchrun leaves its numbers; empty counts as unset.
+
+    Args:
+        name: of the variable.
+        default: what it is where it is unset.
+        least: smallest value that makes sense.
+        most: largest one.
+
+    Raises:
+        LabError: it is set to anything else.
+
+    Example:
+        >>> told("NO_SUCH_VARIABLE", 1, 1, 8)
+        1
+    """
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        expected = f"a number from {least} to {most}" if most > least else f"{least} beside a WORLD_SIZE of 1"
+        raise LabError(f"{name}={text!r} in the environment: expected {expected}; unset it, or let torchrun set it")
+    return int(text)
+
+
+def processes() -> tuple[int, int]:
+    """Return rank and number of the processes that torchrun started, ``(0, 1)`` without it.
+
+    Raises:
+        LabError: the variables that torchrun sets are none of its making: not numbers, or only part of them.
+    """
+    size = told("WORLD_SIZE", 1, 1, 10**6)
+    rank = told("RANK", 0, 0, size - 1)
+    told("LOCAL_RANK", 0, 0, size - 1)
+    if size > 1:
+        missing = [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+        if missing:
+            way_out = "start with `torchrun -m cwn_lite.lab run ...`, or unset WORLD_SIZE for a run of one process"
+            raise LabError(f"WORLD_SIZE={size} in the environment without {', '.join(missing)}: {way_out}")
+        told("MASTER_PORT", 0, 1, 65535)
+    return rank, size
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
     """Join the processes that torchrun started; yield the world and this process's device.
@@ -96,9 +139,10 @@ def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
         device: kind of the device; on CUDA each process of a machine takes its own.
 
     Raises:
-        LabError: more processes than devices.
+        LabError: more processes than devices, variables as :func:`processes` refuses them, or the others of the
+            processes cannot be reached.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = processes()[1]
     if size == 1:
         yield World(), device
         return
@@ -111,7 +155,12 @@ def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except (RuntimeError, ValueError) as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        reason = str(error).partition("\n")[0]
+        raise LabError(f"the {size} processes of WORLD_SIZE do not meet at {where} ({reason}); use torchrun") from error
     try:
         yield World(dist.get_rank(), size), device
     finally:

@@ -1,6 +1,7 @@
 """CIFAR's own format, on archives made here: read whole, refused by name when truncated, altered or foreign."""
 
 import dataclasses
+import gzip
 import hashlib
 import io
 import pickle
@@ -103,6 +104,39 @@ def test_missing_member_is_named(tmp_path: Path) -> None:
     (tmp_path / described.folder / "data_batch_3").unlink()
     with pytest.raises(LabError, match="data_batch_3 missing"):
         archive.read(tmp_path / described.folder, described)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_members_that_are_no_files_are_not_followed(kind: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "cifar-10-python.tar.gz"
+    for target in ("test_batch", "../../passwords"):
+        with tarfile.open(path, "w:gz") as tar:
+            info = tarfile.TarInfo("batches/test_batch")
+            info.type, info.linkname = kind, target
+            tar.addfile(info)
+        with pytest.raises(LabError, match="test_batch missing; download"):
+            archive.read(path, ARCHIVES["cifar10"])
+
+
+def test_a_member_larger_than_any_batch_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "cifar-10-python.tar.gz"
+    info = tarfile.TarInfo("batches/test_batch")
+    info.size = 1 << 40
+    path.write_bytes(gzip.compress(info.tobuf() + b"\0" * 1024))
+    with pytest.raises(LabError, match="test_batch has 1099511627776 bytes"):
+        archive.read(path, ARCHIVES["cifar10"])
+
+
+def test_an_archive_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "cifar-10-python.tar.gz"
+    make(path, "cifar10")
+
+    def refused(*arguments: object, **settings: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(tarfile, "open", refused)
+    with pytest.raises(LabError, match=rf"^--data {path}: Permission denied$"):
+        data.load("cifar10", path)
 
 
 class Malicious:

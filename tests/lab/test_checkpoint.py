@@ -1,5 +1,8 @@
 """A checkpoint is whole and of this run, or it is refused and left alone."""
 
+import hashlib
+import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,27 @@ def test_a_failed_write_keeps_the_old_file(saved: Path, monkeypatch: pytest.Monk
         checkpoint.save(saved, {"weight": torch.zeros(5)}, IDENTITY)
     assert saved.read_bytes() == before
     assert [entry.name for entry in saved.parent.iterdir()] == ["checkpoint"]
+
+
+def test_what_lies_in_the_place_of_a_checkpoint(saved: Path) -> None:
+    saved.unlink()
+    saved.mkdir()
+    with pytest.raises(LabError, match="a folder or a device, not a checkpoint; move it away"):
+        checkpoint.load(saved, IDENTITY)
+    saved.rmdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(saved)
+        with pytest.raises(LabError, match="a folder or a device, not a checkpoint"):
+            checkpoint.load(saved, IDENTITY)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"PK", b"\x80\x02}.", pickle.dumps([1]), pickle.dumps({"state": 3, "identity": 4})]
+)
+def test_a_whole_file_of_something_else(body: bytes, saved: Path) -> None:
+    saved.write_bytes(checkpoint.MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    with pytest.raises(LabError, match=f"{saved}: unreadable checkpoint"):
+        checkpoint.load(saved, IDENTITY)
 
 
 def test_write_once_never_replaces(tmp_path: Path) -> None:

@@ -1,0 +1,149 @@
+"""A disk that is full or may not be written: the error names the file, and nothing is half-written."""
+
+import dataclasses
+import errno
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cwn_lite.lab import checkpoint, files, provenance, recipes, results
+from cwn_lite.lab.__main__ import main
+from cwn_lite.lab.train import Trainer
+
+RECIPE = dataclasses.replace(recipes.get("digits-bn"), name="digits-bn-quick", epochs=1, width=4)
+CODES = [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO]
+
+
+class Full(io.FileIO):
+    """A file of which ten bytes fit on the disk."""
+
+    code = errno.ENOSPC
+
+    def write(self, data: Any) -> int:
+        super().write(bytes(data)[:10])
+        raise OSError(self.code, os.strerror(self.code))
+
+
+def fill_up(monkeypatch: pytest.MonkeyPatch, part: str, code: int) -> None:
+    """Let the disk be full for all files with ``part`` in their names."""
+    whole = Path.open
+    monkeypatch.setattr(Full, "code", code)
+
+    def opened(self: Path, mode: str = "r", *arguments: Any, **settings: Any) -> Any:
+        if "w" in mode and part in self.name:
+            return Full(self, "w")
+        return whole(self, mode, *arguments, **settings)
+
+    monkeypatch.setattr(Path, "open", opened)
+
+
+class Lab:
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.out, self.runs, self.capsys = folder / "out", folder / "runs", capsys
+        self.cell = self.runs / RECIPE.directory / "seed-0"
+        self.result = results.path_of(self.out, RECIPE.directory, 0)
+
+    def fails(self, *settings: str) -> str:
+        given = ["run", RECIPE.name, "--out", str(self.out), "--runs", str(self.runs), "--threads", "1", "--quiet"]
+        assert main([*given, "--device", "cpu", *settings]) == 2
+        captured = self.capsys.readouterr()
+        assert captured.out == "" and captured.err.count("\n") == 1
+        assert not self.result.exists() and not list(self.out.parent.rglob("*.tmp"))
+        return captured.err
+
+
+@pytest.fixture
+def lab(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setitem(recipes.RECIPES, RECIPE.name, RECIPE)
+    return Lab(tmp_path, capsys)
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("part", ["probe", "checkpoint", "seed-0.json", ".gitignore"])
+def test_the_error_names_the_file(part: str, code: int, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = {
+        "probe": lab.out / RECIPE.directory,
+        "checkpoint": lab.cell / "checkpoint",
+        "seed-0.json": lab.result,
+        ".gitignore": lab.runs / ".gitignore",
+    }[part]
+    fill_up(monkeypatch, part, code)
+    assert lab.fails() == f"error: {path}: {os.strerror(code)}\n"
+    assert path.is_dir() or not path.exists()
+
+
+def test_a_checkpoint_outlives_a_full_disk(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_up(monkeypatch, "seed-0.json", errno.ENOSPC)
+    lab.fails()
+    before = (lab.cell / "checkpoint").read_bytes()
+    monkeypatch.setattr(Trainer, "step", lambda self: pytest.fail("the checkpoint holds a run that is done"))
+    lab.fails()
+    assert (lab.cell / "checkpoint").read_bytes() == before
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_lock_that_cannot_be_written(code: int, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: Any) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "ftruncate", refused)
+    assert lab.fails() == f"error: {lab.cell / 'lock'}: {os.strerror(code)}\n"
+
+
+def test_a_traceback_that_cannot_be_written(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trainer, "evaluate", lambda self: 1 / 0)
+    fill_up(monkeypatch, "traceback", errno.ENOSPC)
+    assert lab.fails() == f"error: {lab.cell / 'traceback.txt'}: No space left on device\n"
+    assert not (lab.cell / "traceback.txt").exists()
+
+
+@pytest.mark.parametrize("call", ["link", "fsync"])
+def test_other_calls_that_fail(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: Any) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), *(str(a) for a in arguments if isinstance(a, Path)))
+
+    monkeypatch.setattr(os, call, refused)
+    with pytest.raises(PermissionError) as error:
+        files.write_atomically(tmp_path / "a" / "file", b"content", overwrite=False)
+    assert error.value.filename == str(tmp_path / "a" / "file")
+    assert not list((tmp_path / "a").iterdir())
+
+
+def test_the_systems_own_limit(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "checkpoint"
+    checkpoint.save(path, {"few": 1}, {})
+    before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+    try:
+        with pytest.raises(OSError, match="checkpoint"):
+            checkpoint.save(path, {"much": list(range(50_000))}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def lab_into(stdout: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(provenance.PACKAGE.parent)}
+    command = [sys.executable, "-m", "cwn_lite.lab", "list"]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment, timeout=120)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_output_onto_a_full_disk() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = lab_into(full)
+    assert (done.returncode, done.stderr) == (2, "error: standard output: No space left on device\n")
+
+
+def test_output_that_nobody_reads() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = lab_into(writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
