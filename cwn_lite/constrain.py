@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cwn_lite.buckets import Project, project_modules_
+from cwn_lite.checks import check_module
 from cwn_lite.optimizers import check_optimizers, warn_of_moves
 from cwn_lite.projection import reproject_
-from cwn_lite.rows import layout, local_part, row_view
+from cwn_lite.rows import is_linear_map, layout, local_part, row_view
 from cwn_lite.selection import Named, Selection, note, select
 from cwn_lite.settings import Settings, remember, settle
 
@@ -67,8 +68,8 @@ def constrain(
     Raises:
         TypeError: wrong kinds of arguments; an optimizer without torch's step hooks; complex or sparse weights.
         ValueError: ``c <= 0``; neither constraint asked for; weights that no optimizer holds, that two hold, that are
-            constrained already, tied, zero or non-finite; an entry that matches nothing. Nothing is changed when an
-            error is raised.
+            constrained already by one of these optimizers, tied, zero or non-finite; an entry that matches nothing.
+            Nothing is changed when an error is raised.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -149,7 +150,9 @@ class Constraint:
         self._held = {id(optimizer): own for optimizer, own in zip(optimizers, held, strict=True)}
         self._optimizers = tuple(optimizers)
         self._compiled: Project | None = None
+        self._versions: dict[str, int] = {}
         self._hooks = [optimizer.register_step_post_hook(self._after_step) for optimizer in optimizers]
+        self._hooks += [optimizer.register_step_pre_hook(self._before_step) for optimizer in optimizers]
         for optimizer in optimizers:
             optimizer.defaults = _Defaults(optimizer.defaults)
         self.project()
@@ -205,8 +208,9 @@ class Constraint:
 
     def remove(self) -> None:
         """Detach from the optimizer; the weights stay where they are. A second call does nothing."""
-        for optimizer, hook in zip(self._optimizers, self._hooks, strict=True):
+        for hook in self._hooks:
             hook.remove()
+        for optimizer in self._optimizers:
             if not _attached(optimizer):
                 optimizer.defaults = dict(optimizer.defaults)
 
@@ -214,19 +218,39 @@ class Constraint:
         how = {"centralize": self.centralize, "spherize": self.spherize}
         project_modules_(modules, self.c, **how, compiled=self._compiled)
 
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        held = self._held[id(optimizer)].items()
+        self._versions = {name: module.weight._version for name, module in held if "weight" in module._parameters}
+
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        held = self._held[id(optimizer)].values()
-        self._project(module for module in held if _weight(module).grad is not None)
+        moved = []
+        for name, module in self._held[id(optimizer)].items():
+            if "weight" not in module._parameters:
+                raise RuntimeError(
+                    f"{name} is no parameter any more (parametrized or pruned since constrain?): call remove() on this "
+                    "constraint, and constrain anew"
+                )
+            weight = _weight(module)
+            # By its gradient, or by its version, where step() has cleared the gradients.
+            if weight.grad is not None or weight._version != self._versions.get(name, weight._version):
+                moved.append(module)
+        self._project(moved)
 
     def _modules_of(self, model: nn.Module | None) -> dict[str, nn.Module]:
         """The constrained layers, or those of the same names in a copy, which may be wrapped."""
         if model is None:
             return self._modules
+        check_module("model", model)
         there = dict(model.named_modules(remove_duplicate=False))
         names = {name: name.removesuffix("weight").removesuffix(".") for name in self.names}
         for wrapper in ("", "module.", "_orig_mod."):
             if all(wrapper + path in there for path in names.values()):
-                return {name: there[wrapper + path] for name, path in names.items()}
+                copies = {name: there[wrapper + path] for name, path in names.items()}
+                for name, layer in copies.items():
+                    shape = getattr(getattr(layer, "weight", None), "shape", None)
+                    if shape != _weight(self._modules[name]).shape or not is_linear_map(layer):
+                        raise ValueError(f"{name} of model is no copy of the weight that is constrained: {layer!r}")
+                return copies
         missing = [name for name, path in names.items() if path not in there]
         raise ValueError(f"model has no {_some(missing)}; give a copy of the model that is constrained")
 

@@ -7,13 +7,25 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from cwn_lite.fused import FusedMap, FusedScaleBias
 from cwn_lite.layers import ScaleBias
 from cwn_lite.rows import LINEAR_MAPS, is_linear_map
-from cwn_lite.tracing import hooks, trace
+from cwn_lite.stand_in import hooks
+from cwn_lite.tracing import UntraceableError, trace
 
 _NORM_FUNCTIONS = (F.batch_norm, F.layer_norm, F.group_norm, F.instance_norm, F.rms_norm)
-# What a layer runs; a subclass that changes one of these computes something else.
-_OWN = ("forward", "_conv_forward", "__call__")
+# What a layer runs and reads; a subclass that has one of these of its own may compute something else.
+_OWN = (
+    "forward",
+    "_conv_forward",
+    "__call__",
+    "_call_impl",
+    "_wrapped_call_impl",
+    "__getattr__",
+    "__getattribute__",
+    "weight",
+    "bias",
+)
 
 
 class Source(NamedTuple):
@@ -30,9 +42,13 @@ class Feeds:
     Args:
         model: read, never changed.
         modes: modes to trace, as for :func:`cwn_lite.tracing.trace`; what holds must hold in each of them.
+        verified: what is found will be tried on a real input. Otherwise a Sequential in a part that cannot be traced
+            is not trusted: what iterates over it may use its layers' outputs one by one.
     """
 
-    def __init__(self, model: nn.Module, modes: Sequence[bool | None] = (None,)) -> None:
+    def __init__(self, model: nn.Module, modes: Sequence[bool | None] = (None,), *, verified: bool = False) -> None:
+        self.verified = verified
+        self.grad: dict[str, set[bool]] = {}
         self.inputs: dict[str, set[str]] = {}
         self.users: dict[str, set[str]] = {}
         self.touched: set[str] = set()  # modules that are, or may be, used in another way than by a traced call
@@ -48,20 +64,29 @@ class Feeds:
         seen: set[str] = set()
         name = self._names[id(module)]
         try:
-            graphs = trace(module, training)
-        except Exception as error:  # data-dependent control flow, unsupported arguments: whatever a forward may raise
-            self.touched |= {self._names[id(child)] for child in module.children()}
+            readings = trace(module, training)
+        except (Exception, UntraceableError) as error:  # whatever a forward may raise
+            self._distrust(module)
             if type(module).forward is not nn.Module.forward:  # a ModuleDict has none
-                self.failures[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+                kind = type(error).__name__
+                self.failures[name] = f"{kind}: {' '.join(str(error).split())}"[:200]
         else:
             if not name:
-                self.graphs += graphs
-            for graph in graphs:
-                self._read(module, graph)
-                seen |= {str(node.target) for node in graph.nodes if node.op == "call_module"}
+                self.graphs += [reading.graph for reading in readings]
+            for reading in readings:
+                self._read(module, reading.graph)
+                self.touched |= {f"{name}.{used}".lstrip(".").rpartition(".")[0] for used in reading.used}
+                seen |= {str(node.target) for node in reading.graph.nodes if node.op == "call_module"}
         for path, child in module.named_children():
             if any(child.children()) and not any(target == path or target.startswith(path + ".") for target in seen):
                 self._search(child, training)
+
+    def _distrust(self, module: nn.Module) -> None:
+        """Count the children as touched, and those of Sequentials among them, which may be iterated over."""
+        for child in module.children():
+            self.touched.add(self._names[id(child)])
+            if isinstance(child, nn.Sequential) and not self.verified:
+                self._distrust(child)
 
     def _read(self, root: nn.Module, graph: fx.Graph) -> None:
         prefix = self._names[id(root)]
@@ -78,6 +103,7 @@ class Feeds:
         for node in graph.nodes:
             if node.op == "call_module":
                 self.inputs.setdefault(label(node), set()).update(label(arg) for arg in node.all_input_nodes)
+                self.grad.setdefault(label(node), set()).add(node.meta["grad"])
                 users = self.users.setdefault(label(node), set())
                 users.update(label(user) for user in node.users)
                 users.update(
@@ -103,6 +129,8 @@ class Feeds:
                 return Source("", f"{name} has {found}", "hooked")
         if self.users[source] != {scale}:
             return Source("", f"{source} also feeds {', '.join(sorted(self.users[source] - {scale}))}", "other_uses")
+        if self.grad[source] != self.grad[scale]:
+            return Source("", f"gradients are recorded for one of {source} and {scale} alone", "no_grad")
         if {source, scale} & self.touched:
             why = f"{source} or its parameters may be used elsewhere too"
             return Source("", why + self._failure(source), "other_uses")
@@ -112,6 +140,9 @@ class Feeds:
             )
         if not _is_stock(layer):
             return Source("", f"{source} is a {type(layer).__name__}, which has a forward of its own", "own_forward")
+        own = {"scale", "check"} & vars(self.modules[scale]).keys()
+        if type(self.modules[scale]) not in (ScaleBias, FusedScaleBias) or own:
+            return Source("", "a subclass of ScaleBias may compute something else", "own_forward")
         width = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
         features = self.modules[scale].num_features
         if width != features:
@@ -154,7 +185,9 @@ class Feeds:
 def _is_stock(layer: nn.Module) -> bool:
     """Whether a linear map computes what torch's class of that kind does."""
     base = next(kind for kind in LINEAR_MAPS if isinstance(layer, kind))
-    return all(getattr(type(layer), own, None) == getattr(base, own, None) for own in _OWN)
+    derived = type(layer).__mro__[: type(layer).__mro__.index(base)]
+    ours = FusedMap.__module__  # a fused layer counts as what it was
+    return not any(own in vars(kind) for kind in derived if kind.__module__ != ours for own in _OWN)
 
 
 def _has_scale(module: nn.Module | None) -> bool:

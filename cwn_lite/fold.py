@@ -1,6 +1,5 @@
 """Folding for inference: the scale and bias disappear into the layer before them."""
 
-import copy
 from typing import Any, TypeVar
 
 import torch
@@ -12,6 +11,7 @@ from cwn_lite.fuse import unfuse
 from cwn_lite.layers import ScaleBias
 from cwn_lite.report import move_records, record
 from cwn_lite.rows import TRANSPOSED
+from cwn_lite.stand_in import duplicate
 from cwn_lite.surgery import swap_modules
 from cwn_lite.trial import refuse_different
 
@@ -57,9 +57,9 @@ def fold(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
     training = [name or "model" for name, m in model.named_modules() if m.training and isinstance(m, ScaleBias)]
     if training or model.training:
         raise ValueError(f"model is in training mode ({(training or ['model'])[0]}); call model.eval() before folding")
-    folded = unfuse(_copy(model))
-    feeds = Feeds(folded)
+    feeds = Feeds(model, verified=example_inputs is not None)
     sources = {name: feeds.source(name) for name, m in feeds.modules.items() if isinstance(m, ScaleBias)}
+    folded = unfuse(_copy(model))
     if example_inputs is not None:
         sources = refuse_different(folded, sources, absorb, example_inputs, modes=(False,))
     for name, source in sources.items():
@@ -83,20 +83,16 @@ def absorb(model: nn.Module, layer: str, scale: str) -> None:
     assert isinstance(old, ScaleBias)
     _absorb(model.get_submodule(layer), old)
     new = nn.Identity().train(old.training)
+    vars(new)["num_features"] = old.num_features  # for a forward that asks
     move_records(old, new)
     swap_modules(model, {id(old): new})
 
 
 def _copy(model: ModuleT) -> ModuleT:
     try:
-        copied = copy.deepcopy(model)
+        copied: ModuleT = duplicate(model)
     except Exception as error:  # whatever a user's object may raise
-        raise ValueError(
-            f"model cannot be copied, so it cannot be folded: {type(error).__name__}: {error}. Old-style weight_norm "
-            "and spectral_norm are removed by torch.nn.utils.remove_weight_norm and remove_spectral_norm"
-        ) from error
-    for module, twin in zip(model.modules(), copied.modules(), strict=True):
-        twin.training = module.training  # the copy of a torch.fx.GraphModule starts in training mode
+        raise ValueError(f"model cannot be copied, so it cannot be folded: {type(error).__name__}: {error}") from error
     return copied
 
 

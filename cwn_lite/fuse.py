@@ -6,9 +6,9 @@ from torch import nn
 
 from cwn_lite.checks import check_module
 from cwn_lite.feeds import Feeds, Source
-from cwn_lite.fused import FUSED, attach, detach
+from cwn_lite.fused import FUSED, FusedMap, attach, bond, detach
 from cwn_lite.layers import ScaleBias
-from cwn_lite.report import forget, record
+from cwn_lite.report import forget, record, recorded
 from cwn_lite.trial import refuse_different
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -26,7 +26,8 @@ def fuse(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
     layer follows which is read as in :func:`cwn_lite.fold`, in training and in eval mode. These scales stay as they
     are: one that follows no linear map, as on the stream of a pre-activation network; one whose noise is drawn per
     sample; one of a pair with hooks. A fused Linear takes inputs ``(N, in_features)`` only. A layer of a pair that is
-    exchanged later, by hand, leaves the other one unfused. Call it before ``torch.compile`` and before wrapping the
+    exchanged or hooked later, by hand, leaves the other one unfused; but a part of a fused model that is used alone
+    (``model[:1]``) goes on scaling: unfuse it first. Call it before ``torch.compile`` and before wrapping the
     model; ``nn.DataParallel`` is refused.
 
     Args:
@@ -56,11 +57,20 @@ def fuse(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
     Reference: Ikami, Irie, Shibata, WACV 2021, Eq. 6-7.
     """
     check_module("model", model)
+    before, notes = _pairs(model), [(m, recorded(m, "fuse")) for m in model.modules()]
     unfuse(model)
-    feeds = Feeds(model, modes=(None, True, False))
+    feeds = Feeds(model, modes=(None, True, False), verified=example_inputs is not None)
     sources = {name: _source(feeds, name, m) for name, m in feeds.modules.items() if isinstance(m, ScaleBias)}
     if example_inputs is not None:
-        sources = refuse_different(model, sources, attach, example_inputs, modes=(True, False))
+        try:
+            sources = refuse_different(model, sources, attach, example_inputs, modes=(True, False))
+        except Exception:
+            for pair in before:
+                attach(model, *pair)
+            for module, line in notes:
+                if line is not None:
+                    record(module, "fuse", line.kind, line.action, line.reason, line.code)
+            raise
     for name, source in sources.items():
         if source.name:
             attach(model, source.name, name)
@@ -93,6 +103,13 @@ def unfuse(model: ModuleT) -> ModuleT:
     return model
 
 
+def _pairs(model: nn.Module) -> list[tuple[str, str]]:
+    """The names of the fused layers and of their scales."""
+    names = {id(module): name for name, module in model.named_modules()}
+    ties = [bond(module) for module in model.modules() if isinstance(module, FusedMap)]
+    return [(names[id(tie.layer)], names[id(tie.scale)]) for tie in ties if id(tie.scale) in names]
+
+
 def _source(feeds: Feeds, name: str, scale: ScaleBias) -> Source:
     source = feeds.source(name)
     if not source.name:
@@ -101,8 +118,6 @@ def _source(feeds: Feeds, name: str, scale: ScaleBias) -> Source:
     if kind not in FUSED:
         why = f"{source.name} is a {kind.__name__}, a subclass, which would lose what it adds"
         return Source("", why, "own_forward")
-    if type(scale) is not ScaleBias:
-        return Source("", "a subclass of ScaleBias may compute something else", "own_forward")
     if scale.per_sample:
         return Source("", "its noise is drawn per sample, and a weight is one for all", "per_sample")
     return source

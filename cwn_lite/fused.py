@@ -10,59 +10,75 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from cwn_lite.layers import ScaleBias
+from cwn_lite.layers import ScaleBias, as_one_call, is_traced
+from cwn_lite.stand_in import hooks
+
+# Where a fused layer keeps its bond. No module itself, so the scale's parameters keep their one name.
+_BOND = "_cwn_bond"
 
 
 class Bond:
     """What ties a fused layer to its scale: it holds while both are where they were in the model.
 
-    A layer or scale that is exchanged by hand (``model.bn1 = nn.Identity()``) leaves a partner that still knows it.
-    Asked before each use, a broken bond lets the one that is left act as if it had never been fused.
+    A layer or scale that is exchanged by hand (``model.bn1 = nn.Identity()``) leaves a partner that still knows it, and
+    a hook that is set later comes between the two. Asked before each use, a broken bond lets them act as if they had
+    never been fused.
 
     Args:
         root: a module that holds both.
         layer: name of the linear map in ``root``.
         scale: name of the scale in ``root``.
+
+    Attributes:
+        layer: the linear map.
+        scale: the scale behind it.
+        steps: all ways from the innermost module that holds both down to the two, as places: a container, a name in
+            it, and what was there.
     """
 
     def __init__(self, root: nn.Module, layer: str, scale: str) -> None:
         self.layer, self.scale = root.get_submodule(layer), cast(ScaleBias, root.get_submodule(scale))
-        ends = [name.split(".") for name in (layer, scale)]
-        while len(ends[0]) > 1 and len(ends[1]) > 1 and ends[0][0] == ends[1][0]:
-            root = root._modules[ends[0][0]]  # type: ignore[assignment]  # a name of get_submodule leads to a module
-            ends = [path[1:] for path in ends]
-        # Each step from the innermost module that holds both down to the two: a container, a name and what is there.
+        for a, b in zip(layer.split(".")[:-1], scale.split(".")[:-1], strict=False):
+            if a != b:
+                break
+            root = root.get_submodule(a)
         self.steps: list[tuple[nn.Module, str, nn.Module]] = []
-        for path in ends:
-            at = root
-            for name in path:
-                self.steps.append((at, name, at.get_submodule(name)))
-                at = self.steps[-1][2]
+        for name, module in root.named_modules(remove_duplicate=False):
+            if module is self.layer or module is self.scale:
+                at = root
+                for part in name.split("."):
+                    self.steps.append((at, part, at.get_submodule(part)))
+                    at = self.steps[-1][2]
 
     def holds(self) -> bool:
-        """Return whether both are in their places."""
-        return all(holder._modules.get(name) is module for holder, name, module in self.steps)
+        """Return whether both are in their places, with nothing between them."""
+        return not self.scale.per_sample and all(
+            holder._modules.get(name) is module and not hooks(module) for holder, name, module in self.steps
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Bond:
         twin = memo[id(self)] = object.__new__(Bond)
-        # Where only a part of the model is copied, the holder stays behind, and nothing is left to ask it.
-        whole = all(id(holder) in memo for holder, _, _ in self.steps[:1])
         twin.layer, twin.scale = copy.deepcopy(self.layer, memo), copy.deepcopy(self.scale, memo)
-        twin.steps = copy.deepcopy(self.steps, memo) if whole else []
+        # Where only a part of the model is copied, what holds both stays behind: the copies are not fused.
+        whole = all(id(holder) in memo for holder, _, _ in self.steps[:1])
+        twin.steps = copy.deepcopy(self.steps, memo) if whole else [(nn.Module(), "", twin.layer)]
         return twin
 
 
 class FusedScaleBias(ScaleBias):
     """Holds scale, bias and noise level for the layer before, and passes its input on."""
 
-    bond: Bond
-
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x``, on which the layer before has acted; what a scale returns if that layer was exchanged."""
-        if not self.bond.holds():
+        """Return ``x``, on which the layer before has acted; what a scale returns if the two are no pair any more."""
+        if is_traced(x) or not bond(self).holds():
             return super().forward(x)
         self.check(x)
         return x
+
+    def __prepare_scriptable__(self) -> Any:
+        raise RuntimeError(
+            "a fused model cannot be scripted: call cwn_lite.fold(model) or cwn_lite.unfuse(model) first"
+        )
 
     def _replicate_for_data_parallel(self) -> Any:
         raise RuntimeError(
@@ -72,30 +88,26 @@ class FusedScaleBias(ScaleBias):
 
 
 class FusedMap(nn.Module):
-    """A linear map that applies the scale and bias behind it through its own weight and bias.
-
-    Attributes:
-        bond: ties it to the scale. No module itself, so the scale's parameters keep their one name.
-    """
-
-    bond: Bond
+    """A linear map that applies the scale and bias behind it through its own weight and bias."""
 
     def fused(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return ``(1 + n) γ W`` and ``(1 + n) γ b + β``; ``W`` and ``b`` if the scale was exchanged."""
         weight, bias = self.weight, self.bias
         assert isinstance(weight, Tensor) and not isinstance(bias, nn.Module)
-        if not self.bond.holds():
+        if not bond(self).holds():
             return weight, bias
-        scale = self.bond.scale
+        scale = bond(self).scale
         factor = scale.scale(x)
         shifted = scale.bias if bias is None else torch.addcmul(scale.bias, factor, bias)
-        return weight * self._per_output(factor, weight.ndim), shifted
+        # A scale may be kept in a wider dtype than the weight.
+        return (weight * self._per_output(factor, weight.ndim)).to(weight.dtype), shifted.to(weight.dtype)
 
     def _per_output(self, factor: Tensor, ndim: int) -> Tensor:
         return factor.reshape(-1, *[1] * (ndim - 1))
 
     # No annotation names the class of the copy: torch types it as a method's own Self.
     _replicate_for_data_parallel = FusedScaleBias._replicate_for_data_parallel
+    __prepare_scriptable__ = FusedScaleBias.__prepare_scriptable__
 
 
 class FusedLinear(FusedMap, nn.Linear):
@@ -103,7 +115,9 @@ class FusedLinear(FusedMap, nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_features) to (N, out_features)."""
-        if x.ndim != 2 and self.bond.holds():
+        if is_traced(x):
+            return as_one_call(self, x)
+        if x.ndim != 2 and bond(self).holds():
             raise ValueError(
                 f"input has shape {tuple(x.shape)}; behind a Linear a scale acts on axis 1, so a fused one takes "
                 "(N, in_features): leave this model unfused"
@@ -113,6 +127,8 @@ class FusedLinear(FusedMap, nn.Linear):
 
 class _FusedConv(FusedMap, _ConvNd):
     def forward(self, x: Tensor) -> Tensor:
+        if is_traced(x):
+            return as_one_call(self, x)
         weight, bias = self.fused(x)
         return self._conv_forward(x, weight, bias)
 
@@ -131,6 +147,8 @@ class FusedConv3d(_FusedConv, nn.Conv3d):
 
 class _FusedConvTranspose(FusedMap, _ConvTransposeNd):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if is_traced(x):
+            return as_one_call(self, x, output_size)
         weight, bias = self.fused(x)
         axes = len(self.kernel_size)
         # torch types these tuples more loosely than its own functions ask for.
@@ -181,21 +199,30 @@ def attach(root: nn.Module, layer: str, scale: str) -> None:
         layer: name of a linear map of exactly one of torch's classes.
         scale: name of the :class:`ScaleBias` behind it.
     """
-    bond = Bond(root, layer, scale)
+    pair = Bond(root, layer, scale)
+    for module in (pair.layer, pair.scale):
+        vars(module)[_BOND] = pair
     # The classes change and the objects do not: optimizers, constraints and hooks hold on to them.
-    bond.scale.__class__ = FusedScaleBias
-    bond.layer.__class__ = FUSED[type(bond.layer)]
-    for module in (bond.layer, bond.scale):
-        # A Module is typed to hold tensors and modules only; a plain attribute is fine.
-        module.bond = bond  # type: ignore[assignment]
+    pair.scale.__class__ = FusedScaleBias
+    pair.layer.__class__ = FUSED[type(pair.layer)]
+
+
+def bond(module: nn.Module) -> Bond:
+    """Return what ties a fused layer or scale to its partner."""
+    tie: Bond = vars(module)[_BOND]
+    return tie
 
 
 def detach(module: nn.Module) -> None:
-    """Give a layer of a fused pair its plain class back, in place; leave any other module as it is."""
-    if isinstance(module, FusedScaleBias | FusedMap):
-        del module.bond
-        # To a type checker the class of an object never changes.
-        module.__class__ = _plain(type(module))  # type: ignore[assignment]
+    """Give both layers of a fused pair their plain classes back, in place; leave any other module as it is."""
+    if not isinstance(module, FusedScaleBias | FusedMap):
+        return
+    pair = bond(module)
+    for end in {module, pair.layer, pair.scale}:
+        if isinstance(end, FusedScaleBias | FusedMap):
+            del vars(end)[_BOND]
+            # To a type checker the class of an object never changes.
+            end.__class__ = _plain(type(end))  # type: ignore[assignment]
 
 
 def _plain(kind: type[nn.Module]) -> type[nn.Module]:

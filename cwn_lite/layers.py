@@ -1,10 +1,10 @@
 """Scale, bias and noise in the place of batch normalization (Eq. 6-8)."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from cwn_lite.checks import check_module, check_nonnegative
@@ -83,8 +83,11 @@ class ScaleBias(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(1 + n) γ x + β``."""
-        if torch.jit.is_scripting():  # type: ignore[attr-defined]  # torch exports it without saying so
+        # torch does not list it among the names that it exports.
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
             return self._scripted(x)
+        if is_traced(x):
+            return as_one_call(self, x)
         self.check(x)
         # Under autocast x may be narrower than the parameters; the answer is in the dtype of x.
         wide = torch.promote_types(x.dtype, torch.float32)
@@ -134,6 +137,18 @@ class ScaleBias(nn.Module):
     def extra_repr(self) -> str:
         """Show the settings as batch norm does."""
         return f"{self.num_features}, noise_std={self.noise_std:g}, per_sample={self.per_sample}"
+
+
+def is_traced(x: object) -> bool:
+    """Return whether ``x`` is a value that torch.fx traces, and no tensor."""
+    return isinstance(x, fx.Proxy)
+
+
+def as_one_call(layer: nn.Module, x: Any, *args: Any) -> Tensor:
+    """Let the tracer of ``x`` record ``layer(x)`` as one call: its forward asks for shapes, and draws noise."""
+    tracer = x.tracer
+    assert isinstance(tracer, fx.Tracer)
+    return cast(Tensor, tracer.create_proxy("call_module", tracer.path_of_module(layer), (x, *args), {}))
 
 
 def noise_schedule(depth: int, noise_std: float, schedule: str = "constant") -> list[float]:

@@ -59,22 +59,37 @@ def replacement(name: str, norm: _BatchNorm, like: Tensor, *, per_sample: bool) 
         raise ValueError(f"{name} is an uninitialized lazy batch norm; run one forward pass first")
     if "forward" in vars(norm):
         return "its forward was set on the object; replace it by hand"
-    stock = type(norm).forward in (_BatchNorm.forward, nn.SyncBatchNorm.forward)
+    for own in ("weight", "bias"):
+        value = getattr(norm, own, None)
+        if parametrize.is_parametrized(norm, own) or not (value is None or isinstance(value, nn.Parameter)):
+            raise ValueError(
+                f"{name}.{own} is pruned or parametrized; make that permanent first (torch.nn.utils.prune.remove, or "
+                "parametrize.remove_parametrizations)"
+            )
+    tensors = [t for t in (norm.weight, norm.running_mean, norm.num_batches_tracked) if t is not None]
+    if any(t.is_meta for t in tensors) and not like.is_meta:
+        raise ValueError(f"{name} is on the meta device, without values; call to_empty on it and initialize it first")
+    base = nn.SyncBatchNorm if isinstance(norm, nn.SyncBatchNorm) else _BatchNorm
+    stock = all(getattr(type(norm), own) == getattr(base, own) for own in ("forward", "__call__", "_call_impl"))
     behind = dict(norm.named_children())
+    if stock and behind:
+        return f"it has layers of its own inside ({', '.join(behind)}); replace it by hand"
     if not stock and not (behind and _is_followed_by(norm, behind)):
         return _OWN_FORWARD
-    scale = _scale_bias(name, norm, like, per_sample)
+    with torch.inference_mode(False):  # parameters made there could never be trained
+        scale = _scale_bias(norm, like, per_sample)
     if stock:
         return _with_hooks(norm, scale)
-    return _with_hooks(norm, nn.Sequential(OrderedDict(scale=scale, **behind)).train(norm.training))
+    first = "scale" if "scale" not in behind else "scale_bias"
+    return _with_hooks(norm, nn.Sequential(OrderedDict({first: scale, **behind})).train(norm.training))
 
 
 def detail(norm: _BatchNorm, new: nn.Module) -> str:
-    """Return the words of a report on a replaced batch norm."""
+    """Return what a report on a replaced batch norm says beyond the scale."""
     scale = next(module for module in new.modules() if isinstance(module, ScaleBias))
-    words = f"ScaleBias, noise_std {scale.noise_std:g}"
+    words = ""
     if new is not scale:
-        words += f", then {' and '.join(name for name, _ in new.named_children() if name != 'scale')}"
+        words += f", then {' and '.join(name for name, child in new.named_children() if child is not scale)}"
     trained = getattr(norm, "num_batches_tracked", None)
     if trained is not None and int(trained) > 0:
         words += f"; running statistics of {int(trained)} batches discarded"
@@ -85,16 +100,11 @@ def detail(norm: _BatchNorm, new: nn.Module) -> str:
     return words
 
 
-def _scale_bias(name: str, norm: _BatchNorm, like: Tensor, per_sample: bool) -> ScaleBias:
-    for own in ("weight", "bias"):
-        value = getattr(norm, own, None)
-        if parametrize.is_parametrized(norm, own) or not (value is None or isinstance(value, nn.Parameter)):
-            raise ValueError(
-                f"{name}.{own} is pruned or parametrized; make that permanent first (torch.nn.utils.prune.remove, or "
-                "parametrize.remove_parametrizations)"
-            )
+def _scale_bias(norm: _BatchNorm, like: Tensor, per_sample: bool) -> ScaleBias:
     like = next((t for t in (norm.weight, norm.running_mean) if t is not None), like)
-    ndims = next((_NDIMS[kind] for kind in type(norm).__mro__ if kind in _NDIMS), None)
+    kind = next((kind for kind in type(norm).__mro__ if kind in _NDIMS), type(norm))
+    same = type(norm)._check_input_dim is vars(kind).get("_check_input_dim")
+    ndims = _NDIMS.get(kind) if same else None
     layer = ScaleBias(norm.num_features, per_sample=per_sample, ndims=ndims, device=like.device, dtype=like.dtype)
     # The very parameters: an optimizer or a requires_grad flag that knows them still does.
     if norm.weight is not None:
@@ -118,24 +128,24 @@ def _is_followed_by(norm: _BatchNorm, behind: dict[str, nn.Module]) -> bool:
     kind = next((kind for kind in type(norm).__mro__ if kind in _NDIMS), None)
     if kind is None or not norm.track_running_stats or norm.running_mean is None or norm.running_var is None:
         return False
-    plain = kind(norm.num_features, eps=norm.eps, momentum=norm.momentum, affine=norm.affine, dtype=torch.float64)
+    plain = kind(norm.num_features, eps=norm.eps, momentum=norm.momentum, affine=norm.affine, device="cpu").double()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for tensor in (*plain.parameters(), *plain.buffers()):
             if tensor.is_floating_point():
                 tensor.uniform_(0.5, 2.0)
-        x = torch.randn(4, norm.num_features, *(3,) * (_NDIMS[kind][-1] - 2), dtype=torch.float64)
+        x = torch.randn(4, norm.num_features, *(3,) * (_NDIMS[kind][-1] - 2), device="cpu", dtype=torch.float64)
         for training in (True, False):
-            whole = copy.deepcopy(norm).to("cpu", torch.float64).train(training)
-            whole.load_state_dict(plain.state_dict(), strict=False)
             parts = nn.Sequential(copy.deepcopy(plain), *copy.deepcopy(list(behind.values())))
             results = []
-            for module in (whole, parts.to("cpu", torch.float64).train(training)):
-                torch.manual_seed(1)  # a dropout among the children
-                try:
-                    results.append(module(x.clone()))
-                except Exception:  # whatever a foreign forward may raise
-                    return False
+            try:
+                whole = copy.deepcopy(norm).to("cpu", torch.float64)
+                whole.load_state_dict(plain.state_dict(), strict=False)
+                for module in (whole, parts.to("cpu", torch.float64)):
+                    torch.manual_seed(1)  # a dropout among the children
+                    results.append(module.train(training)(x.clone()))
+            except Exception:  # whatever a foreign forward may raise
+                return False
             if not (isinstance(results[0], Tensor) and results[0].shape == results[1].shape):
                 return False
             if not torch.allclose(results[0], results[1], rtol=1e-6, atol=1e-6):

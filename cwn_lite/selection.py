@@ -1,25 +1,22 @@
 """Which weights of a model are constrained, and why the others are not."""
 
 import difflib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import parametrize
 
 from cwn_lite.checks import check_module
 from cwn_lite.feeds import Feeds
-from cwn_lite.report import LayerReport, record, recorded
-from cwn_lite.rows import fan_in, is_linear_map, layout, local_part, row_view
+from cwn_lite.report import record, recorded
+from cwn_lite.rows import fan_in, is_linear_map
+from cwn_lite.weights import check_alone, check_rows
 
 Named = Sequence[str | nn.Module]
 """Modules by name, by ``fnmatch`` pattern of names, or themselves; a container stands for all inside it."""
 
-# The reasons that are somebody's choice, and so are kept until somebody chooses anew.
-_CHOSEN = ("excluded", "classifier")
 _HEAD = "taken for the classifier: it feeds the output and no scale follows"
 _LAST = "the last Linear, taken for the classifier, since the forward could not be traced; classifier= names another"
 
@@ -51,7 +48,7 @@ def select(
     left); what ``exclude`` names; rows with a fan-in under 2, for which no feasible point exists; frozen weights;
     weights that another parametrization computes. A part of a model has no classifier: say ``classifier=()`` there.
 
-    With none of the three arguments, what an earlier call chose for a layer still holds.
+    An argument that is not given leaves what an earlier call chose for a layer as it is.
 
     Args:
         model: any module.
@@ -74,24 +71,31 @@ def select(
 {'2.weight': 'classifier'})
     """
     check_module("model", model)
-    excluded = _named(model, "exclude", exclude or ())
-    included = _named(model, "include", include or ())
+    excluded = _named(model, "exclude", () if exclude is None else exclude)
+    included = _named(model, "include", () if include is None else include)
     _check_choice(model, excluded, included)
     maps = {name: module for name, module in model.named_modules() if is_linear_map(module)}
-    anew = any(argument is not None for argument in (exclude, include, classifier))
-    said = {name: None if anew else recorded(module, "rows") for name, module in maps.items()}
-    heads = _heads(model, classifier) if any(line is None for line in said.values()) else {}
+    said = {name: recorded(module, "rows") for name, module in maps.items()}
+    heads = {}
+    if classifier is not None or not all(said.values()):
+        heads = _heads(model, classifier)
     modules: dict[str, nn.Module] = {}
     skipped: dict[str, str] = {}
     codes: dict[str, str] = {}
     for name, module in maps.items():
         key = f"{name}.weight" if name else "weight"
         code, reason = "", ""
+        before = said[name]
         if id(module) in excluded:
             code, reason = "excluded", "excluded by the caller"
-        elif said[name] is not None:
-            code, reason = _as_before(said[name])
-        elif id(module) in heads and id(module) not in included:
+        elif id(module) in included:
+            pass
+        elif before is not None and before.code == "excluded" and exclude is None:
+            code, reason = before.code, before.reason
+        elif before is not None and classifier is None:
+            # What was no classifier in the model that it came from is none in this one.
+            code, reason = (before.code, before.reason) if before.code == "classifier" else ("", "")
+        elif id(module) in heads:
             code, reason = "classifier", heads[id(module)]
         if not code:
             code, reason = _obstacle(name, module)
@@ -106,11 +110,10 @@ def select(
     if not modules:
         reasons = "; ".join(f"{key}: {reason}" for key, reason in skipped.items()) or "it has no such layer"
         raise ValueError(f"model has no weight to constrain ({reasons})")
-    _check_tied(
-        modules | {f"{name}.weight": maps[name] for name in maps if codes.get(f"{name}.weight") == "classifier"}
-    )
+    heads_too = {f"{name}.weight": maps[name] for name in maps if codes.get(f"{name}.weight") == "classifier"}
+    check_alone(model, modules, modules | heads_too)
     for key, module in modules.items():
-        _check_rows(key, module)
+        check_rows(key, module)
     return Selection(modules, skipped, codes)
 
 
@@ -129,11 +132,6 @@ def note(model: nn.Module, selection: Selection) -> None:
             if own:
                 reasons = "; ".join(f"{parameter}: {reason}" for parameter, reason in own)
                 record(module, "rows", kind, "free", reasons, selection.codes[prefix + own[0][0]])
-
-
-def _as_before(line: LayerReport | None) -> tuple[str, str]:
-    """What an earlier call decided, unless that was no choice but a fact, which may have changed."""
-    return (line.code, line.reason) if line is not None and line.code in _CHOSEN else ("", "")
 
 
 def _heads(model: nn.Module, classifier: Named | None) -> dict[int, str]:
@@ -208,41 +206,3 @@ def _obstacle(name: str, module: nn.Module) -> tuple[str, str]:
     if fan_in(module) < 2:
         return "fan_in", f"fan-in {fan_in(module)}: no row of zero mean and fixed norm exists"
     return "", ""
-
-
-def _check_tied(modules: dict[str, nn.Module]) -> None:
-    owner: dict[int, str] = {}
-    for name, module in modules.items():
-        other = owner.setdefault(id(module.weight), name)
-        if other != name:
-            raise ValueError(
-                f"{other} and {name} are one tied weight and would be projected twice; exclude one of them"
-            )
-
-
-def _check_rows(name: str, module: nn.Module) -> None:
-    assert isinstance(module.weight, Tensor)
-    weight = module.weight.detach()
-    if weight.layout != torch.strided or not weight.dtype.is_floating_point:
-        kind = f"{weight.dtype}, {weight.layout}"
-        raise TypeError(f"{name} is {kind}; only dense real weights can be constrained: exclude it")
-    if weight.is_meta:
-        raise ValueError(f"{name} is on the meta device, without values; call model.to_empty and initialize it first")
-    if weight.is_inference():
-        raise ValueError(f"{name} was made in inference mode and cannot be trained; build the model outside of it")
-    stored = layout(module)
-    view, dims = row_view(local_part(weight, transposed=stored["transposed"], name=name), **stored)
-    if not view.isfinite().all():
-        raise ValueError(f"{name} holds non-finite numbers; initialize it again")
-    constant = view.amax(dims) == view.amin(dims)
-    if constant.any():
-        raise ValueError(
-            f"{name} has {int(constant.sum())} rows of equal numbers (zero, for example), whose nearest feasible "
-            f"point is not unique; initialize them, or exclude {name.removesuffix('.weight')!r}"
-        )
-    if fan_in(module) == 2:
-        warnings.warn(
-            f"{name} has fan-in 2: only two points, ±(1, −1) rescaled, are feasible, so it cannot learn; "
-            "consider excluding it",
-            stacklevel=4,
-        )

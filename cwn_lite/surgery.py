@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cwn_lite.checks import check_module, check_nonnegative
-from cwn_lite.layers import noise_schedule, set_noise
+from cwn_lite.layers import ScaleBias, noise_schedule, set_noise
 from cwn_lite.norms import detail, replacement
 from cwn_lite.projection import project_
 from cwn_lite.report import record
@@ -76,6 +76,10 @@ def replace_batchnorm(
     Reference: Ikami, Irie, Shibata, WACV 2021, Eq. 6-8 and section 4.1.1.
     """
     check_module("model", model)
+    if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+        raise ValueError(
+            f"model is wrapped in {type(model).__name__}, which counts its buffers: replace first, then wrap"
+        )
     check_nonnegative("noise_std", noise_std)
     noise_schedule(0, noise_std, schedule)
     settle((), c, centralize, spherize)
@@ -91,6 +95,7 @@ def replace_batchnorm(
         selection = select(model, exclude=exclude, include=include, classifier=classifier)
         settings = settle(selection.modules.values(), c, centralize, spherize)
 
+    details = {name: detail(norms[name], new) for name, new in news.items() if isinstance(new, nn.Module)}
     remember(selection.modules.values(), settings)
     if not (settings.centralize or settings.spherize):
         free = dict.fromkeys(selection.modules, "neither constraint is asked for")
@@ -104,10 +109,11 @@ def replace_batchnorm(
     swap_modules(model, replaced)
     model = cast(ModuleT, replaced.get(id(model), model))
     set_noise(model, noise_std, schedule)
-    for norm in norms.values():
-        if id(norm) in replaced:
-            new = replaced[id(norm)]
-            record(new, "norm", type(norm).__name__, "replaced", detail(norm, new))
+    for name, words in details.items():
+        new = replaced[id(norms[name])]
+        scale = next(module for module in new.modules() if isinstance(module, ScaleBias))
+        level = f"ScaleBias, noise_std {scale.noise_std:g}{words}"
+        record(new, "norm", type(norms[name]).__name__, "replaced", level)
     if kept:
         warnings.warn(f"{_counted(model, kept)} kept; cwn_lite.report(model) says why", stacklevel=2)
     return model

@@ -1,15 +1,15 @@
 """The forward pass of a model as graphs, read off a stand-in, so that nothing of the model itself changes."""
 
 import builtins
-import copy
 import dis
 import inspect
+import itertools
 import random
-from collections import OrderedDict, deque
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
@@ -17,99 +17,69 @@ from torch import Tensor, fx, nn
 
 from cwn_lite.layers import ScaleBias
 from cwn_lite.rows import is_linear_map
+from cwn_lite.stand_in import HOOKS, BareParameter, Parameters, hooks, inside, stand_in
+from cwn_lite.surroundings import kept
 
-# What a module keeps its hooks in; those that may change what goes in, comes out, or flows back.
-_HOOKS = (
-    "_forward_pre_hooks",
-    "_forward_hooks",
-    "_backward_pre_hooks",
-    "_backward_hooks",
-)
-_HOOK_FLAGS = (
-    "_forward_hooks_with_kwargs",
-    "_forward_hooks_always_called",
-    "_forward_pre_hooks_with_kwargs",
-)
-_GLOBAL_HOOKS = (
-    "_global_forward_pre_hooks",
-    "_global_forward_hooks",
-    "_global_backward_pre_hooks",
-    "_global_backward_hooks",
-)
-_CONTAINERS = (list, dict, set, deque)
+# torch.fx exchanges parts of torch while it traces: one trace at a time, and other threads see torch as it was.
+_ONE_AT_A_TIME = threading.RLock()
+# Optional arguments of which all combinations are traced; of more, only all and none.
+_MOST_OPTIONAL = 3
 
 
-def hooks(module: nn.Module) -> str:
-    """Return what stands between ``module`` and the computation of its class: a hook, or a forward of its own.
+class UntraceableError(BaseException):
+    """A forward asked a traced value for what only a number could tell. No Exception: a forward may catch those."""
 
-    Example:
-        >>> layer = nn.Linear(2, 2)
-        >>> handle = layer.register_forward_hook(lambda module, args, out: out.relu())
-        >>> hooks(layer), hooks(nn.Linear(2, 2))
-        ('a forward hook', '')
+
+class Reading(NamedTuple):
+    """One traced forward.
+
+    Attributes:
+        graph: values that the forward stored on a module are listed in ``node.meta["kept"]``; ``node.meta["label"]``
+            names what is no call of the forward's own; ``node.meta["grad"]`` says whether gradients are recorded.
+        used: names of parameters with which something was computed past the attributes of their modules.
     """
-    names = {"_forward_pre_hooks": "a forward pre-hook", "_forward_hooks": "a forward hook"}
-    for attribute in _HOOKS:
-        if getattr(module, attribute):
-            return names.get(attribute, "a backward hook")
-    return "a forward that was set on the object" if "forward" in vars(module) else ""
 
-
-def stand_in(model: nn.Module) -> dict[nn.Module, nn.Module]:
-    """Return original -> copy for each module of ``model``; what a forward does to a copy, the original never sees.
-
-    Copies hold parameters without storage, copies of all other tensors and of containers, and no hooks. Attributes
-    that cannot be copied, such as a lock or a process group, are shared.
-    """
-    twins = {module: object.__new__(type(module)) for module in model.modules()}
-    memo: dict[int, Any] = {id(module): twin for module, twin in twins.items()}
-    for module in twins:
-        for value in vars(module).values():
-            for tensor in value.values() if isinstance(value, dict) else (value,):
-                if isinstance(tensor, Tensor) and id(tensor) not in memo:
-                    memo[id(tensor)] = _without_storage(tensor)
-    for module, twin in twins.items():
-        vars(twin).update({name: _copied(name, value, memo) for name, value in vars(module).items()})
-    return twins
-
-
-def _without_storage(tensor: Tensor) -> Tensor:
-    if isinstance(tensor, nn.Parameter):
-        bare = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
-        return nn.Parameter(bare, requires_grad=tensor.requires_grad)
-    return tensor.detach().clone()
-
-
-def _copied(name: str, value: Any, memo: dict[int, Any]) -> Any:
-    if name in (*_HOOKS, *_HOOK_FLAGS):
-        return OrderedDict()
-    if name == "_compiled_call_impl":
-        return None
-    try:
-        return copy.deepcopy(value, memo)
-    except Exception:  # whatever a user's object may raise
-        return copy.copy(value) if isinstance(value, _CONTAINERS) else value
+    graph: fx.Graph
+    used: set[str]
 
 
 class _Value(fx.Proxy):
     """A value in a traced forward, which passes for a tensor."""
+
+    def __getattr__(self, name: str) -> Any:
+        # An input may be anything; what a layer returns is a tensor, and a forward may ask what it has.
+        if self.node.op != "placeholder" and not hasattr(Tensor, name):
+            raise AttributeError(f"'Tensor' object has no attribute '{name}'")
+        return super().__getattr__(name)
+
+    def _refuse(self, *_: Any) -> Any:
+        raise UntraceableError("symbolically traced variables cannot be used as inputs to control flow")
+
+    __len__ = __int__ = __float__ = __index__ = __complex__ = _refuse
 
 
 class Tracer(fx.Tracer):
     """Reads one forward pass of a stand-in; hooks on containers become calls in the graph, with a label.
 
     Args:
-        twins: original -> copy, of :func:`stand_in`.
+        twins: original -> copy, of :func:`cwn_lite.stand_in.stand_in`.
     """
 
     def __init__(self, twins: dict[nn.Module, nn.Module]) -> None:
         super().__init__()
         self._twins = twins
         self._hooks = {id(twin): hooks(module) for module, twin in twins.items()}
+        self._thread = threading.get_ident()
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """Wrap a node."""
         return _Value(node, self)
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        """Note the mode of gradients beside what is computed."""
+        node = super().create_node(*args, **kwargs)
+        node.meta["grad"] = torch.is_grad_enabled()
+        return node
 
     def create_arg(self, a: Any) -> Any:
         """Return the node of a value, before anything asks what kind of a tensor it is."""
@@ -120,7 +90,16 @@ class Tracer(fx.Tracer):
         frame = inspect.currentframe()
         asking = frame.f_back.f_back if frame and frame.f_back else None  # past the proxy's own __bool__
         answer = passes_check(asking.f_code, asking.f_lasti) if asking else None
-        return super().to_bool(obj) if answer is None else answer
+        if answer is None:
+            raise UntraceableError("symbolically traced variables cannot be used as inputs to control flow")
+        return answer
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        """Unpack a value where the number of parts is known from the code that asks."""
+        try:
+            return super().iter(obj)
+        except fx.proxy.TraceError as error:
+            raise UntraceableError(str(error)) from error
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Return whether ``m`` is a single call in the graph."""
@@ -128,8 +107,16 @@ class Tracer(fx.Tracer):
             return True
         return super().is_leaf_module(m, module_qualified_name)
 
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: Any) -> Any:
+        """Return a value for a parameter; other threads go on reading theirs."""
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Record or follow the call of ``m``."""
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
         if m in self._twins:  # reached past the stand-in, by a closure
             m = self._twins[m]
             forward = m.forward
@@ -155,43 +142,65 @@ def _hook(value: Any) -> Any:
     return value
 
 
-def trace(module: nn.Module, training: bool | None = None) -> list[fx.Graph]:
-    """Return the graphs of ``module``'s forward: with all arguments, and with those left out that default to None.
+def trace(module: nn.Module, training: bool | None = None) -> list[Reading]:
+    """Read ``module``'s forward: with all arguments given, and with each combination of optional ones left out.
 
     A call of a module is one node if it is a layer of torch, a scale, a registered linear map, or has a forward of
-    its own on the object. A value that the forward stores on a module is listed in ``node.meta["kept"]``.
+    its own on the object. Arguments that are given are taken to be tensors.
 
     Args:
-        module: read, never changed: its attributes, buffers and containers, and those of its class and of the
-            functions of its class, are what they were.
+        module: read, never changed, nor is what :func:`cwn_lite.surroundings.kept` lists.
         training: the mode to trace; ``None`` takes each module's own.
 
     Raises:
-        Exception: whatever the forward raises, since its control flow depends on data, for example.
+        UntraceableError: the control flow of the forward depends on data.
+        Exception: whatever the forward raises, or that the forward cannot be told from its class.
     """
     if "forward" in vars(module):
         raise TypeError("its forward was set on the object")
-    if any(getattr(nn.modules.module, hooks) for hooks in _GLOBAL_HOOKS):
+    if any(getattr(nn.modules.module, f"_global{attribute}") for attribute in HOOKS):
         raise TypeError("hooks are set for all modules, by torch.nn.modules.module.register_module_..._hook")
+    readings = [_read(module, training, {}, 0)]
+    for seed, left_out in enumerate(_defaults(module), 1):
+        readings.append(_read(module, training, left_out, seed))
+    return readings
+
+
+def _defaults(module: nn.Module) -> list[dict[str, Any]]:
+    """What to leave out: each combination of arguments that default to None, with all others at their defaults."""
     parameters = inspect.signature(module.forward).parameters
-    absent = {name: None for name, parameter in parameters.items() if parameter.default is None}
-    return [_graph(module, training, arguments) for arguments in ([{}, absent] if absent else [{}])]
+    given = {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
+    optional = [name for name, default in given.items() if default is None]
+    others = {name: default for name, default in given.items() if default is not None}
+    if len(optional) > _MOST_OPTIONAL:
+        combinations = [tuple(optional), ()]
+    else:
+        combinations = [c for n in range(len(optional), -1, -1) for c in itertools.combinations(optional, n)]
+    return [others | dict.fromkeys(absent) for absent in combinations if others or absent]
 
 
-def _graph(module: nn.Module, training: bool | None, absent: dict[str, None]) -> fx.Graph:
-    twins = stand_in(module)
-    if training is not None:
-        for twin in twins.values():
-            twin.training = training  # not .train(): on a GraphModule that may write a new forward to the class
-    tracer = Tracer(twins)
-    with _nothing_changes(module), _values_pass_for_tensors():
-        graph = tracer.trace(twins[module], concrete_args=absent or None)
+def _read(module: nn.Module, training: bool | None, left_out: dict[str, Any], seed: int) -> Reading:
+    with _ONE_AT_A_TIME, kept(module):
+        twins = stand_in(module)
+        if training is not None:
+            for twin in twins.values():
+                twin.training = training  # not .train(): on a GraphModule that may write a new forward to the class
+        torch.manual_seed(seed)  # a path that is drawn is not always the same one
+        random.seed(seed)
+        with _values_pass_for_tensors():
+            graph = Tracer(twins).trace(twins[module], concrete_args=left_out or None)
+    used = set()
     for name, original in module.named_modules():
         for attribute, value in vars(twins[original]).items():
             for found in _values_in(value, set()):
                 path = f"{name}.{attribute}" if name else attribute
                 found.node.meta.setdefault("kept", []).append(path)
-    return graph
+        parameters = twins[original]._parameters
+        owns = [own for own, p in parameters.items() if isinstance(p, BareParameter) and p.used]
+        if isinstance(parameters, Parameters) and parameters.asked:
+            owns.append(parameters.asked)
+        used |= {f"{name}.{own}".lstrip(".") for own in owns}
+    return Reading(graph, used)
 
 
 def _values_in(value: Any, seen: set[int]) -> Iterator[_Value]:
@@ -199,15 +208,14 @@ def _values_in(value: Any, seen: set[int]) -> Iterator[_Value]:
         yield value
     elif id(value) not in seen and not isinstance(value, Tensor | nn.Module | fx.Tracer | fx.Graph | type):
         seen.add(id(value))
-        inside = value.values() if isinstance(value, dict) else value
-        if not isinstance(value, dict | list | tuple | set | deque):
-            inside = vars(value).values() if hasattr(value, "__dict__") and not callable(value) else ()
-        for item in list(inside):
+        for item in [] if callable(value) else inside(value):
             yield from _values_in(item, seen)
 
 
 def passes_check(code: CodeType, offset: int) -> bool | None:
     """Return the truth value with which the branch at ``offset`` avoids an exception; ``None`` if neither side raises.
+
+    Nor is there one where the exception may be caught by the same function.
 
     Example:
         >>> def forward(x):
@@ -220,13 +228,26 @@ def passes_check(code: CodeType, offset: int) -> bool | None:
     here = next((i for i, step in enumerate(steps) if step.offset >= offset), len(steps) - 1)
     here += steps[here].opname == "TO_BOOL"
     jump = steps[here]
-    if "JUMP" not in jump.opname or not jump.opname.endswith(("IF_TRUE", "IF_FALSE")):
+    if (
+        "JUMP" not in jump.opname
+        or not jump.opname.endswith(("IF_TRUE", "IF_FALSE"))
+        or _is_guarded(code, steps[:here])
+    ):
         return None
     jumps_on = jump.opname.endswith("IF_TRUE")
     target = next((i for i, step in enumerate(steps) if step.offset >= int(jump.argval)), len(steps))
     if _raises(steps[here + 1 :]):
         return jumps_on
     return not jumps_on if _raises(steps[target:]) else None
+
+
+def _is_guarded(code: CodeType, before: list[dis.Instruction]) -> bool:
+    """Whether the place behind ``before`` is in a ``try`` (or a ``with``, which looks the same)."""
+    table = getattr(dis, "_parse_exception_table", None)  # Python 3.11 and newer; before, a block begins with SETUP
+    if table is None or not hasattr(code, "co_exceptiontable"):
+        return any(step.opname.startswith("SETUP_") for step in before)
+    offset = before[-1].offset if before else 0
+    return any(entry.start <= offset < entry.end for entry in table(code))
 
 
 def _raises(steps: list[dis.Instruction]) -> bool:
@@ -256,50 +277,3 @@ def _values_pass_for_tensors() -> Iterator[None]:
 
     with mock.patch.object(builtins, "isinstance", check):
         yield
-
-
-@contextmanager
-def _nothing_changes(model: nn.Module) -> Iterator[None]:
-    """Restore, on leaving, the containers outside of modules that a forward may write to, and the random states."""
-    before = [(container, copy.copy(container)) for container in _outside(model)]
-    with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=[]))
-        stack.callback(random.setstate, random.getstate())
-        try:
-            yield
-        finally:
-            for container, content in before:
-                _restore(container, content)
-
-
-def _outside(model: nn.Module) -> list[Any]:
-    """Containers on the classes of modules, and those that their functions know as globals or from a closure."""
-    found: dict[int, Any] = {}
-    classes = {cls for module in model.modules() for cls in type(module).__mro__}
-    for cls in classes:
-        if cls.__module__.partition(".")[0] in ("torch", "builtins"):
-            continue
-        known = list(vars(cls).values())
-        for function in [f for f in known if inspect.isfunction(f)]:
-            known += function.__globals__.values()
-            known += [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-        found.update({id(value): value for value in known if type(value) in _CONTAINERS})
-    return list(found.values())
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not None
-    except ValueError:  # a variable that has no value yet
-        return False
-
-
-def _restore(container: Any, content: Any) -> None:
-    if isinstance(container, dict):
-        same = len(container) == len(content) and all(container.get(k) is v for k, v in content.items())
-    else:
-        same = len(container) == len(content) and all(a is b for a, b in zip(container, content, strict=True))
-    if same:
-        return
-    container.clear()
-    (container.extend if isinstance(container, list | deque) else container.update)(content)

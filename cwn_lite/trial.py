@@ -1,7 +1,8 @@
 """Trying a change on copies of a model, on real inputs, before the model itself is changed."""
 
-import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import random
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from cwn_lite.feeds import Source
 from cwn_lite.layers import ScaleBias
+from cwn_lite.stand_in import duplicate, tensors_in
 
 # Applies the change to a pair: the model, the name of the linear map, the name of the scale.
 Change = Callable[[nn.Module, str, str], None]
@@ -21,8 +23,9 @@ def refuse_different(
 ) -> dict[str, Source]:
     """Return ``sources`` without the pairs whose change alters what ``model`` computes on ``inputs``.
 
-    Compared are outputs, and tensors that the model keeps on itself. The copies that are tried have random scales and
-    biases, since at a scale of 1 and a bias of 0 a wrong pair would change nothing; and no noise.
+    Compared are outputs, tensors that the model keeps on itself, and in training mode the gradients of all
+    parameters. The copies that are tried have random scales and biases, since at a scale of 1 and a bias of 0 a wrong
+    pair would change nothing; and no noise.
 
     Args:
         model: never changed.
@@ -32,12 +35,11 @@ def refuse_different(
         modes: whether to try in training mode, in eval mode, or in both.
 
     Raises:
-        ValueError: the model does not run on ``inputs``.
+        ValueError: the model cannot be copied, does not run on ``inputs``, or gives no finite number on them.
     """
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
-    trials = [_Trial(model, change, arguments, training) for training in modes]
     pairs = [(source.name, scale) for scale, source in sources.items() if source.name]
-    wrong = {scale for trial in trials for _, scale in trial.culprits(pairs)}
+    wrong = {scale for training in modes for _, scale in _Trial(model, change, arguments, training).culprits(pairs)}
     return {scale: DIFFERENT if scale in wrong else source for scale, source in sources.items()}
 
 
@@ -46,21 +48,27 @@ class _Trial:
 
     def __init__(self, model: nn.Module, change: Change, arguments: tuple[Any, ...], training: bool) -> None:
         self.change, self.training = change, training
-        self.model = _vivid(copy.deepcopy(model))
+        try:
+            self.model = _vivid(duplicate(model))
+        except Exception as error:  # whatever a user's object may raise
+            why = f"{type(error).__name__}: {error}"
+            raise ValueError(f"model cannot be copied, so example_inputs cannot be tried: {why}") from error
         self.arguments, self.tolerance = arguments, 1e-3
         try:
-            exact = copy.deepcopy(self.model).double()
-            doubled = tuple(_map_tensors(a, lambda t: t.double() if t.is_floating_point() else t) for a in arguments)
+            exact = duplicate(self.model).double()
+            doubled = _map_tensors(arguments, lambda t: t.double() if t.is_floating_point() else t)
             self.expected = self._run(exact, doubled)
             self.model, self.arguments, self.tolerance = self.model.double(), doubled, 1e-7
         except Exception:  # a forward that asks for its own dtype: then it is tried in that one
             try:
-                self.expected = self._run(copy.deepcopy(self.model), arguments)
+                self.expected = self._run(duplicate(self.model), arguments)
             except Exception as error:
                 mode = "training" if training else "eval"
                 raise ValueError(
                     f"model does not run on example_inputs in {mode} mode: {type(error).__name__}: {error}"
                 ) from error
+        if not any(bool(t.isfinite().any()) for t in self.expected[: self.outputs]):
+            raise ValueError("the model gives no finite number on example_inputs, so they prove nothing; give others")
 
     def culprits(self, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return the pairs that change the result, found by halving."""
@@ -72,7 +80,7 @@ class _Trial:
         return self.culprits(pairs[:middle]) + self.culprits(pairs[middle:]) or pairs
 
     def _agrees(self, pairs: list[tuple[str, str]]) -> bool:
-        changed = copy.deepcopy(self.model)
+        changed = duplicate(self.model)
         for layer, scale in pairs:
             self.change(changed, layer, scale)
         try:
@@ -80,34 +88,64 @@ class _Trial:
         except Exception:  # a change that makes the forward fail is a wrong one
             return False
         return len(got) == len(self.expected) and all(
-            a.shape == b.shape and _close(a, b, self.tolerance) for a, b in zip(got, self.expected, strict=True)
+            _close(a, b, self.tolerance) for a, b in zip(got, self.expected, strict=True)
         )
 
-    @torch.no_grad()
     def _run(self, model: nn.Module, arguments: tuple[Any, ...]) -> list[Tensor]:
         model.train(self.training)
-        with torch.random.fork_rng():
+        numpy = sys.modules.get("numpy")
+        states = random.getstate(), numpy.random.get_state() if numpy else None
+        with torch.random.fork_rng(), torch.set_grad_enabled(self.training):
             torch.manual_seed(0)
-            out = model(*_map_tensors(arguments, torch.clone))
+            random.seed(0)
+            if numpy:
+                numpy.random.seed(0)
+            try:
+                out = model(*_map_tensors(arguments, lambda t: t.detach().clone()))
+            finally:
+                random.setstate(states[0])
+                if numpy:
+                    numpy.random.set_state(states[1])
+        results = list(tensors_in(out))
+        self.outputs = len(results)
         kept = [value for module in model.modules() for name, value in vars(module).items() if name != "_parameters"]
-        return list(_tensors([out, *kept], set()))
+        results += tensors_in(kept)
+        return results + _gradients(model, results[: self.outputs])
+
+
+def _gradients(model: nn.Module, outputs: list[Tensor]) -> list[Tensor]:
+    """The gradients of a sum of outputs, each weighted by numbers that are no constants, and which there are."""
+    parts = [out for out in outputs if out.requires_grad]
+    wanted = [p for p in model.parameters() if p.requires_grad]
+    if not parts or not wanted:
+        return []
+    weights = [torch.linspace(0.5, 1.5, part.numel(), device=part.device).reshape(part.shape) for part in parts]
+    total = sum((part * weight.to(part.dtype)).sum().real for part, weight in zip(parts, weights, strict=True))
+    found = torch.autograd.grad(total, wanted, allow_unused=True)  # type: ignore[arg-type]  # a sum of tensors
+    # In one tensor, whose largest entry is the measure: the gradient of a bias before a batch norm is rounding alone.
+    filled = [torch.zeros_like(p) if g is None else g for g, p in zip(found, wanted, strict=True)]
+    return [torch.cat([g.flatten() for g in filled]), torch.tensor([g is not None for g in found], device="cpu")]
 
 
 def _vivid(model: nn.Module) -> nn.Module:
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator("cpu").manual_seed(0)
     for module in model.modules():
         if isinstance(module, ScaleBias):
             module.noise_std = 0.0
             for parameter, low, high in ((module.weight, 0.5, 1.5), (module.bias, -0.5, 0.5)):
-                drawn = torch.empty(parameter.shape).uniform_(low, high, generator=generator)
+                drawn = torch.empty(parameter.shape, device="cpu").uniform_(low, high, generator=generator)
                 parameter.data = drawn.to(parameter)
     return model
 
 
 def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    if not a.is_floating_point():
+    a, b = a.detach(), b.detach()
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if not (a.is_floating_point() or a.is_complex()):
         return torch.equal(a, b)
-    scale = float(b.abs().nan_to_num(0, 0, 0).max()) if b.numel() else 0.0
+    finite = b.abs().nan_to_num(0, 0, 0)
+    scale = float(finite.max()) if b.numel() else 0.0
     return torch.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
 
 
@@ -119,16 +157,3 @@ def _map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, dict):
         return {key: _map_tensors(item, function) for key, item in value.items()}
     return value
-
-
-def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
-    """All tensors in ``value``, in containers and attributes, in order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif id(value) not in seen and not isinstance(value, nn.Module | type | str | bytes):
-        seen.add(id(value))
-        inside = value.values() if isinstance(value, dict) else value
-        if not isinstance(value, dict | list | tuple | set):
-            inside = vars(value).values() if hasattr(value, "__dict__") and not callable(value) else ()
-        for item in list(inside):
-            yield from _tensors(item, seen)

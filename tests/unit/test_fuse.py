@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import cwn_lite as cwn
 from cwn_lite.fuse import unfuse
-from cwn_lite.fused import FusedMap, FusedScaleBias
+from cwn_lite.fused import FusedMap, FusedScaleBias, bond
 
 KINDS = {
     "linear": (lambda bias: nn.Linear(6, 8, bias=bias), (5, 6)),
@@ -107,7 +107,7 @@ def test_unfuse_gives_the_plain_classes_back() -> None:
     model = unfuse(cwn.fuse(deep()))
     assert not any(isinstance(module, FusedMap | FusedScaleBias) for module in model.modules())
     assert [type(m) for m in model.modules()] == [type(m) for m in deep().modules()]
-    assert not hasattr(model[0], "bond")
+    assert not hasattr(model[0], "_cwn_bond")
     assert_same(model, deep(), IMAGES)
 
 
@@ -134,7 +134,7 @@ def test_checkpoints_go_both_ways() -> None:
 def test_a_copy_is_fused_with_its_own_scales(copy_of: Callable[[nn.Module], nn.Sequential]) -> None:
     model = cwn.fuse(nn.Sequential(nn.Conv2d(3, 6, 3), cwn.ScaleBias(6)).double())
     other = copy_of(model)
-    assert other[0].bond.scale is other[1]
+    assert bond(other[0]).scale is other[1]
     nn.init.constant_(other[1].weight, 5.0)
     torch.testing.assert_close(other(IMAGES), 5 * model(IMAGES) - 4 * model[1].bias.reshape(1, -1, 1, 1))
 

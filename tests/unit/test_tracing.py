@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 import cwn_lite as cwn
 from cwn_lite.feeds import Feeds
-from cwn_lite.tracing import hooks, stand_in, trace
+from cwn_lite.stand_in import hooks, stand_in
+from cwn_lite.tracing import trace
 
 GLOBAL: list[Any] = []
 
@@ -196,9 +197,9 @@ class Branching(nn.Module):
 def test_the_reason_says_why_the_forward_could_not_be_traced() -> None:
     (line,) = cwn.report(cwn.fuse(Branching()))
     assert line.action == "kept" and line.code == "untraced"
-    assert "(the forward raised TraceError: symbolically traced variables cannot be used" in line.reason
+    assert "(the forward raised UntraceableError: symbolically traced variables cannot be used" in line.reason
     (line,) = cwn.report(cwn.fuse(nn.Sequential(Branching(), nn.ReLU())))
-    assert "(the forward of 0 raised TraceError" in line.reason
+    assert "(the forward of 0 raised UntraceableError" in line.reason
 
 
 def test_the_reason_names_a_forward_that_was_set_on_the_object() -> None:

@@ -1,0 +1,90 @@
+"""What a weight must be to be constrained: alone in its memory, with values, with rows that have a direction."""
+
+import itertools
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from cwn_lite.rows import fan_in, is_linear_map, layout, local_part, row_view
+
+
+def check_alone(model: nn.Module, chosen: dict[str, nn.Module], maps: dict[str, nn.Module]) -> None:
+    """Raise ValueError if the weight of a chosen layer is that of another one too, or shares memory with one.
+
+    Args:
+        model: holds all layers.
+        chosen: name of a weight -> layer whose weight is projected.
+        maps: the same with the layers that must not share a weight with these.
+    """
+    owner: dict[int, str] = {}
+    for name, module in maps.items():
+        other = owner.setdefault(id(module.weight), name)
+        if other != name:
+            raise ValueError(
+                f"{other} and {name} are one tied weight and would be projected twice; exclude one of them"
+            )
+    weights = {id(module.weight): name for name, module in chosen.items()}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        holder = model.get_submodule(name.rpartition(".")[0])
+        if id(parameter) in weights and not is_linear_map(holder):
+            mine = weights[id(parameter)]
+            raise ValueError(
+                f"{mine} is also {name}, of a {type(holder).__name__}, which would be projected, too; exclude "
+                f"{mine.removesuffix('.weight')!r}"
+            )
+    spans = sorted(span for name, module in chosen.items() for span in _span(name, module))
+    for (device, _, end, name), (other_device, start, _, other) in itertools.pairwise(spans):
+        if device == other_device and start < end:
+            raise ValueError(f"{name} and {other} share memory and would be projected twice; exclude one of them")
+
+
+def _span(name: str, module: nn.Module) -> list[tuple[str, int, int, str]]:
+    """Device, first and last address of a weight, where it has them."""
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    if hasattr(weight, "placements") or weight.layout != torch.strided or weight.is_meta or not weight.numel():
+        return []
+    steps = sum(stride * (size - 1) for stride, size in zip(weight.stride(), weight.shape, strict=True))
+    start = weight.data_ptr()
+    return [(str(weight.device), start, start + (steps + 1) * weight.element_size(), name)]
+
+
+def check_rows(name: str, module: nn.Module) -> None:
+    """Raise an error if the weight of ``module`` cannot be projected, and warn if it could not learn.
+
+    Args:
+        name: of the weight.
+        module: a linear map.
+
+    Raises:
+        TypeError: the weight is complex, integer or sparse.
+        ValueError: it has no values, was made in inference mode, is an expanded view, or has a row without direction.
+    """
+    assert isinstance(module.weight, Tensor)
+    weight = module.weight.detach()
+    if weight.layout != torch.strided or not weight.dtype.is_floating_point:
+        kind = f"{weight.dtype}, {weight.layout}"
+        raise TypeError(f"{name} is {kind}; only dense real weights can be constrained: exclude it")
+    if weight.is_meta:
+        raise ValueError(f"{name} is on the meta device, without values; call model.to_empty and initialize it first")
+    if weight.is_inference():
+        raise ValueError(f"{name} was made in inference mode and cannot be trained; build the model outside of it")
+    if any(stride == 0 and size > 1 for stride, size in zip(weight.stride(), weight.shape, strict=True)):
+        raise ValueError(f"{name} is an expanded view, whose entries share memory; replace it by a clone of itself")
+    stored = layout(module)
+    view, dims = row_view(local_part(weight, transposed=stored["transposed"], name=name), **stored)
+    if not view.isfinite().all():
+        raise ValueError(f"{name} holds non-finite numbers; initialize it again")
+    constant = view.amax(dims) == view.amin(dims)
+    if constant.any():
+        raise ValueError(
+            f"{name} has {int(constant.sum())} rows of equal numbers (zero, for example), whose nearest feasible "
+            f"point is not unique; initialize them, or exclude {name.removesuffix('.weight')!r}"
+        )
+    if fan_in(module) == 2:
+        warnings.warn(
+            f"{name} has fan-in 2: only two points, ±(1, −1) rescaled, are feasible, so it cannot learn; "
+            "consider excluding it",
+            stacklevel=4,
+        )
