@@ -18,7 +18,8 @@ checksum = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -path '*/
 EXECUTED := _build/.executed-$(call checksum,cwn_lite book/results book/costs book/paper book/explorables requirements.txt)
 BUILT    := _build/.built-$(call checksum,cwn_lite book CHANGELOG.md _config.yml _toc.yml requirements.txt)
 
-NBVAL := -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout 120
+# A file stays with one process, and files are taken in this order: the long ones first, the short doctests last.
+NBVAL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval --nbval-current-env --nbval-cell-timeout 120
 
 .PHONY: help book test arithmetic serve lint fmt refresh readme clean
 .NOTPARALLEL:
@@ -58,7 +59,7 @@ $(BUILT): $(EXECUTED) | $(INSTALLED)
 # What notebooks print may not depend on the processor's arithmetic. The build runs them on the processor's own kernels,
 # the tests on the plainest, which every processor has, and `make arithmetic` on a third kind.
 test: $(BUILT) | $(INSTALLED) ## run every tier: units, doctests, lab, notebooks, pages in a browser
-	$(BIN)/python -m pytest $(NBVAL) --arithmetic plain tests cwn_lite $(NOTEBOOKS)
+	$(BIN)/python -m pytest $(NBVAL) --arithmetic plain $(NOTEBOOKS) tests cwn_lite
 
 arithmetic: $(INSTALLED) ## run the notebooks once more, on AVX2 kernels
 	$(BIN)/python -m pytest $(NBVAL) --arithmetic avx2 $(NOTEBOOKS)

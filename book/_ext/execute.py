@@ -6,6 +6,7 @@ What fails is left to the build, which executes it once more and says what is wr
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -18,6 +19,8 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
 
+from chapters import fold_cells
+
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "_build" / ".jupyter_cache"
 
@@ -25,9 +28,10 @@ Notebook = Any
 
 
 def missing(cache: Any, paths: Sequence[Path]) -> Iterator[tuple[Path, Notebook]]:
-    """Yield the notebooks whose code the cache does not know."""
+    """Yield the notebooks that the cache does not know, in the form in which the build reads them."""
     for path in paths:
-        notebook = nbformat.read(path, as_version=4)
+        folded = fold_cells(json.loads(path.read_text(encoding="utf8")))
+        notebook = nbformat.reads(json.dumps(folded), as_version=4)
         try:
             cache.match_cache_notebook(notebook)
         except KeyError:
