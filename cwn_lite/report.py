@@ -9,7 +9,7 @@ from cwn_lite.checks import check_module
 
 # Where a module keeps what was done to it: operation -> the fields of its line. Builtins only, so that a model, once
 # folded, loads where this library is not installed.
-_RECORDS = "_cwn_lite"
+_RECORDS = "_cwn_records"
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,18 @@ def report(model: nn.Module) -> Report:
     check_module("model", model)
     lines = []
     for name, module in model.named_modules():
-        lines += [LayerReport(name, *fields) for fields in vars(module).get(_RECORDS, {}).values()]
+        lines += [LayerReport(name, *fields) for fields in _records(module).values()]
     return Report(tuple(lines))
 
 
 def record(module: nn.Module, operation: str, kind: str, action: str, reason: str, code: str = "") -> None:
     """Note on ``module`` what ``operation`` did to it, in the place of what the same operation noted before."""
-    vars(module).setdefault(_RECORDS, {})[operation] = (kind, action, reason, code)
+    vars(module)[_RECORDS] = _records(module) | {operation: (kind, action, reason, code)}
 
 
 def recorded(module: nn.Module, operation: str) -> LayerReport | None:
     """Return what ``operation`` noted on ``module``, without a name; ``None`` if it never met it."""
-    fields = vars(module).get(_RECORDS, {}).get(operation)
+    fields = _records(module).get(operation)
     return LayerReport("", *fields) if fields else None
 
 
@@ -112,4 +112,9 @@ def move_records(source: nn.Module, target: nn.Module) -> None:
 
 def forget(module: nn.Module, operation: str) -> None:
     """Remove what ``operation`` noted."""
-    vars(module).get(_RECORDS, {}).pop(operation, None)
+    _records(module).pop(operation, None)
+
+
+def _records(module: nn.Module) -> dict[str, tuple[str, str, str, str]]:
+    records = vars(module).get(_RECORDS)
+    return records if isinstance(records, dict) else {}

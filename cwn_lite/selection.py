@@ -1,7 +1,7 @@
 """Which weights of a model are constrained, and why the others are not."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -137,7 +137,10 @@ def note(model: nn.Module, selection: Selection) -> None:
 def _heads(model: nn.Module, classifier: Named | None) -> dict[int, str]:
     """The ids of classifiers, with the words for it."""
     if classifier is not None:
-        return dict.fromkeys(_named(model, "classifier", classifier), "named as a classifier by the caller")
+        named = _named(model, "classifier", classifier)
+        if named and not any(id(module) in named and is_linear_map(module) for module in model.modules()):
+            raise ValueError(f"classifier names {list(classifier)}, and none of it is a Linear or convolution")
+        return dict.fromkeys(named, "named as a classifier by the caller")
     feeds = Feeds(model, modes=(True, False))
     found = feeds.heads()
     maps = {name: module for name, module in feeds.modules.items() if is_linear_map(module)}
@@ -171,7 +174,7 @@ def _is_vector(module: nn.Module) -> bool:
 
 def _named(model: nn.Module, argument: str, entries: Named) -> set[int]:
     """The ids of all modules that ``entries`` name, with all inside them."""
-    if isinstance(entries, (str, nn.Module)):
+    if isinstance(entries, (str, bytes, nn.Module)) or not isinstance(entries, Iterable):
         raise TypeError(
             f"{argument} must be a sequence of names or modules, got {entries!r}; write {argument}=({entries!r},)"
         )

@@ -124,8 +124,8 @@ def _neighbours(model: nn.Module) -> dict[int, Tensor]:
     near = next(model.parameters(), torch.empty(0))
     found: dict[int, Tensor] = {}
     for module in model.modules():
-        near = next((p for p in module.parameters(recurse=False) if p.is_floating_point()), near)
         found[id(module)] = near
+        near = next((p for p in module.parameters(recurse=False) if p.is_floating_point()), near)
     return found
 
 
