@@ -187,14 +187,16 @@ class _Copies:
         return new
 
     def _object(self, value: Any) -> Any:
-        own = hasattr(type(value), "__deepcopy__") or not hasattr(value, "__dict__")
+        slots = [name for kind in type(value).__mro__ for name in _slots(kind) if hasattr(value, name)]
+        own = hasattr(type(value), "__deepcopy__") or not (slots or hasattr(value, "__dict__"))
         try:
             if own and not isinstance(value, nn.Module):
                 return copy.deepcopy(value, dict(self._known))
             new = self._known[id(value)] = object.__new__(type(value))
-            for name in [name for kind in type(value).__mro__ for name in _slots(kind) if hasattr(value, name)]:
+            for name in slots:
                 object.__setattr__(new, name, self.of(getattr(value, name)))
-            vars(new).update({name: self.of(item) for name, item in vars(value).items()})
+            if hasattr(value, "__dict__"):
+                vars(new).update({name: self.of(item) for name, item in vars(value).items()})
         except Exception:  # whatever a foreign object may raise
             return value
         return new
