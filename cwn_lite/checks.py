@@ -20,7 +20,7 @@ def check_number(name: str, value: object) -> float:
     except OverflowError:
         # Not printed: it may have more digits than Python converts.
         raise ValueError(f"{name} must be finite, got a {type(value).__name__} beyond every float") from None
-    if not math.isfinite(number):
+    if not -math.inf < number < math.inf:
         raise ValueError(f"{name} must be finite, got {value}")
     return number
 
@@ -114,7 +114,8 @@ def check_values(name: str, tensor: Tensor) -> None:
 
 def check_writable(name: str, tensor: Tensor) -> None:
     """Raise ValueError unless each number of ``tensor`` can be written on its own."""
-    if tensor.is_inference() and not torch.is_inference_mode_enabled():
+    # torch's compiler does not know the first question, and asks it itself when it writes.
+    if not torch.compiler.is_compiling() and tensor.is_inference() and not torch.is_inference_mode_enabled():
         raise ValueError(f"{name} was made in inference mode and cannot be changed outside of it; pass a .clone()")
     if any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True)):
         raise ValueError(f"{name} is expanded: several of its numbers share memory; pass a .clone()")

@@ -181,10 +181,19 @@ def test_standardization_needs_values_that_can_be_trained(build: Any, error: Any
     assert (type(layer), sorted(layer._parameters), id(layer.weight)) == before
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_checked_projection_still_compiles(dynamic: bool) -> None:
+    """In a dtype that needs no look at its values, which is also how weights on other devices are projected."""
+    weight = torch.randn(4, 5, dtype=torch.bfloat16)
+    expected = cwn.project_(weight.clone())
+    compiled = torch.compile(cwn.project_, fullgraph=True, backend="eager", dynamic=dynamic)
+    torch.testing.assert_close(compiled(weight), expected)
+    rows = torch.compile(cwn.project_rows, fullgraph=True, backend="eager", dynamic=dynamic)
+    torch.testing.assert_close(rows(torch.eye(3), 3.0), cwn.project_rows(torch.eye(3), 3.0))
+
+
 def test_a_standardized_layer_still_compiles() -> None:
     for layer, x in ((nn.Linear(4, 3), torch.randn(2, 4)), (nn.ConvTranspose1d(4, 2, 3), torch.randn(2, 4, 5))):
         cwn.weight_standardization(layer)
         compiled = torch.compile(copy.deepcopy(layer), fullgraph=True, backend="eager")
         torch.testing.assert_close(compiled(x), layer(x))
-    compiled_rows = torch.compile(cwn.project_rows, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled_rows(torch.eye(3), 3.0), cwn.project_rows(torch.eye(3), 3.0))
