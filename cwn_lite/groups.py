@@ -29,6 +29,7 @@ def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         ``[{"params", "weight_decay": λ}, {"params", "weight_decay": 0.0}]``.
 
     Raises:
+        TypeError: ``model`` is not a module, or ``weight_decay`` no number.
         ValueError: ``weight_decay`` is negative or not finite.
 
     Example:
@@ -39,7 +40,7 @@ def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     Reference: Ikami, Irie, Shibata, WACV 2021, section 4.1.1.
     """
     check_module("model", model)
-    check_nonnegative("weight_decay", weight_decay)
+    weight_decay = check_nonnegative("weight_decay", weight_decay)
     free: set[int] = set()
     for module in model.modules():
         whole = isinstance(module, (ScaleBias, *_NORMS))
@@ -47,6 +48,6 @@ def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         free |= {id(p) for name, p in own if whole or name.endswith("bias") or name.startswith("bias")}
     trainable = [p for p in model.parameters() if p.requires_grad]
     return [
-        {"params": [p for p in trainable if id(p) not in free], "weight_decay": float(weight_decay)},
+        {"params": [p for p in trainable if id(p) not in free], "weight_decay": weight_decay},
         {"params": [p for p in trainable if id(p) in free], "weight_decay": 0.0},
     ]

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from cwn_lite.checks import check_module, check_nonnegative
+from cwn_lite.checks import check_axes, check_bool, check_count, check_dense, check_module, check_nonnegative
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 # What code may ask of a batch norm and a scale does not have.
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "track_running_stats", "momentum", "eps", "affine")
+# What may be changed at any time, and what is asked of a value then.
+_CHECKS = {"noise_std": check_nonnegative, "per_sample": check_bool}
 
 
 class ScaleBias(nn.Module):
@@ -42,9 +44,10 @@ class ScaleBias(nn.Module):
         Input ``(N, C)`` or ``(N, C, *)``; output the same, in the input's dtype.
 
     Raises:
-        ValueError: ``num_features < 1``, a negative ``noise_std``, or an input whose axis 1 is not ``C`` or that has
-            another number of axes.
-        TypeError: an input of integers.
+        ValueError: ``num_features < 1``, a negative ``noise_std``, also when it is set later, empty ``ndims`` or one
+            below 2, or an input whose axis 1 is not ``C`` or that has another number of axes.
+        TypeError: an argument of another kind, a ``dtype`` that is not a real floating-point one, or an input that is
+            not a dense tensor of real floating-point numbers.
 
     Example:
         >>> layer = ScaleBias(3, noise_std=0.5).eval()
@@ -66,15 +69,20 @@ class ScaleBias(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.ndims = None if ndims is None else tuple(ndims)
-        if num_features < 1:
-            raise ValueError(f"num_features must be at least 1, got {num_features}")
-        self.num_features = num_features
-        self.noise_std = check_nonnegative("noise_std", noise_std)
+        self.ndims = None if ndims is None else check_axes("ndims", ndims)
+        self.num_features = check_count("num_features", num_features, 1)
+        self.noise_std = noise_std
         self.per_sample = per_sample
-        self.weight = nn.Parameter(torch.empty(num_features, device=device, dtype=dtype))
-        self.bias = nn.Parameter(torch.empty(num_features, device=device, dtype=dtype))
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise TypeError(f"dtype must be a real floating-point dtype, got {dtype}")
+        self.weight = nn.Parameter(torch.empty(self.num_features, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.empty(self.num_features, device=device, dtype=dtype))
         self.reset_parameters()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _CHECKS:
+            value = _CHECKS[name](name, value)
+        super().__setattr__(name, value)
 
     def reset_parameters(self) -> None:
         """Set the scale to 1 and the bias to 0."""
@@ -103,6 +111,9 @@ class ScaleBias(nn.Module):
 
     def _scripted(self, x: Tensor) -> Tensor:
         """Return the same from the few operations that TorchScript knows."""
+        assert x.dim() >= 2, "input must have at least 2 axes, (N, C, ...)"
+        assert x.shape[1] == self.num_features, "axis 1 of the input must have num_features channels"
+        assert x.is_floating_point(), "input must be real and floating-point; call .float() first"
         size = [x.shape[0], self.num_features] if self.per_sample else [self.num_features]
         noise_std = self.noise_std if self.training else 0.0
         scale = self.weight * (1 + noise_std * torch.randn(size, device=x.device, dtype=self.weight.dtype))
@@ -111,11 +122,14 @@ class ScaleBias(nn.Module):
 
     def check(self, x: Tensor) -> None:
         """Raise an error for an input that the layer does not take."""
+        check_dense("input", x)
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ValueError(f"input has shape {tuple(x.shape)}; expected (N, {self.num_features}, ...)")
         if self.ndims is not None and x.ndim not in self.ndims:
             axes = " or ".join(map(str, self.ndims))
             raise ValueError(f"input has shape {tuple(x.shape)}; expected {axes} axes, (N, {self.num_features}, ...)")
+        if x.is_complex():
+            raise TypeError(f"input is complex ({x.dtype}); scale and bias are for real numbers")
         if not x.is_floating_point():
             raise TypeError(f"input has dtype {x.dtype}, in which the scale would be rounded; call .float() first")
 
@@ -166,17 +180,16 @@ def noise_schedule(depth: int, noise_std: float, schedule: str = "constant") -> 
         ``depth`` levels, from the first layer to the last.
 
     Raises:
+        TypeError: ``depth`` is no integer, or ``noise_std`` no number.
         ValueError: negative ``depth`` or ``noise_std``, or an unknown ``schedule``.
 
     Example:
         >>> noise_schedule(4, 0.8, "linear")
         [0.2, 0.4, 0.6000000000000001, 0.8]
     """
-    check_nonnegative("noise_std", noise_std)
-    if depth < 0:
-        raise ValueError(f"depth must not be negative, got {depth}")
+    noise_std, depth = check_nonnegative("noise_std", noise_std), check_count("depth", depth, 0)
     if schedule == "constant":
-        return [float(noise_std)] * depth
+        return [noise_std] * depth
     if schedule == "linear":
         return [noise_std * layer / depth for layer in range(1, depth + 1)]
     raise ValueError(f"schedule must be 'constant' or 'linear', got {schedule!r}")
@@ -194,7 +207,8 @@ def set_noise(model: ModuleT, noise_std: float, schedule: str = "constant") -> M
         ``model``.
 
     Raises:
-        ValueError: as :func:`noise_schedule`.
+        TypeError: ``model`` is not a module, or ``noise_std`` no number.
+        ValueError: as :func:`noise_schedule`; ``model`` has no :class:`ScaleBias`.
 
     Example:
         >>> model = nn.Sequential(ScaleBias(2), nn.ReLU(), ScaleBias(2))
@@ -203,6 +217,9 @@ def set_noise(model: ModuleT, noise_std: float, schedule: str = "constant") -> M
     """
     check_module("model", model)
     layers = [module for module in model.modules() if isinstance(module, ScaleBias)]
-    for layer, level in zip(layers, noise_schedule(len(layers), noise_std, schedule), strict=True):
+    levels = noise_schedule(len(layers), noise_std, schedule)
+    if not layers:
+        raise ValueError("model has no ScaleBias, so there is no noise to set; call cwn_lite.replace_batchnorm first")
+    for layer, level in zip(layers, levels, strict=True):
         layer.noise_std = level
     return model

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cwn_lite.blocks import BLOCK, are_fast, dense_rows, project_block_
-from cwn_lite.checks import check_positive, check_real_dense
+from cwn_lite.checks import check_bool, check_number, check_positive, check_real_dense, check_square, check_writable
 from cwn_lite.rows import local_part, row_view
 
 C_HE = 2.0
@@ -39,8 +39,10 @@ def project_rows(rows: Tensor, c: float = C_HE, *, centralize: bool = True, sphe
         ``(..., n)``, in the dtype of ``rows``; computed in float32 or better.
 
     Raises:
-        TypeError: ``rows`` is complex, integer or sparse.
-        ValueError: ``c`` is not a positive finite number; ``n < 2`` while ``centralize`` is on.
+        TypeError: ``rows`` is no tensor, complex, integer, sparse or of a dtype below 16 bits; ``c`` is no number,
+            ``centralize`` or ``spherize`` neither True nor False.
+        ValueError: ``c`` is not positive and finite, or no normal number of the dtype of ``rows``; ``n < 2`` while
+            ``centralize`` is on.
 
     Example:
         >>> w = project_rows(torch.tensor([[3.0, 1.0, 2.0]]))
@@ -51,8 +53,11 @@ def project_rows(rows: Tensor, c: float = C_HE, *, centralize: bool = True, sphe
 
     Reference: Ikami, Irie, Shibata, WACV 2021, Eq. 9-11.
     """
-    check_positive("c", c)
+    c = check_positive("c", c)
+    check_bool("centralize", centralize), check_bool("spherize", spherize)
     check_real_dense("rows", rows)
+    if spherize:
+        check_square("c", c, rows.dtype)
     if rows.ndim == 0:
         raise ValueError("rows is a scalar; give a tensor of shape (..., n) with one weight row in its last axis")
     _check_fan_in(rows.shape[-1], centralize)
@@ -87,7 +92,8 @@ def project_(
         ``weight`` itself.
 
     Raises:
-        TypeError, ValueError: as :func:`project_rows`; and if ``weight`` has fewer than two axes.
+        TypeError, ValueError: as :func:`project_rows`; and if ``weight`` has fewer than two axes, cannot be written
+            (expanded, or made in inference mode), or ``groups`` does not divide it. Nothing is changed then.
 
     Example:
         >>> conv = torch.nn.Conv2d(3, 8, 3)
@@ -95,9 +101,13 @@ def project_(
         >>> bool((conv.weight.flatten(1).square().sum(1) - 2).abs().max() < 1e-5)
         True
     """
-    check_positive("c", c)
+    c = check_positive("c", c)
+    check_bool("centralize", centralize), check_bool("spherize", spherize), check_bool("transposed", transposed)
     check_real_dense("weight", weight)
+    if spherize:
+        check_square("c", c, weight.dtype)
     local = local_part(weight, transposed=transposed)
+    check_writable("weight", local)
     view, dims = row_view(local, transposed=transposed, groups=groups)
     _check_fan_in(math.prod([view.shape[d] for d in dims]), centralize)
     rows = None if transposed else dense_rows(local)
@@ -129,7 +139,8 @@ def projected_step(w: Tensor, grad: Tensor, lr: float, c: float = C_HE) -> Tenso
 
     ``w̃ = w − α(g − (1ᵀg)1/n)``,  ``w⁺ = √c · w̃ / ‖w̃‖``.
 
-    The result has zero mean only if ``w`` has: Eq. 11 centres the gradient and never the weight.
+    The result has zero mean only if ``w`` has: Eq. 11 centres the gradient and never the weight. It divides by
+    ``‖w̃‖``, so a row that the step takes to zero becomes NaN; :func:`project_rows` has a point for it.
 
     Args:
         w: ``(..., n)`` rows at step ``t``; the paper assumes them feasible.
@@ -141,7 +152,9 @@ def projected_step(w: Tensor, grad: Tensor, lr: float, c: float = C_HE) -> Tenso
         ``(..., n)`` rows at step ``t + 1``.
 
     Raises:
-        ValueError: ``c`` is not positive, or the shapes of ``w`` and ``grad`` differ.
+        TypeError: ``w`` or ``grad`` is no real dense tensor; ``lr`` or ``c`` is no number.
+        ValueError: ``lr`` or ``c`` is not finite; ``c`` is not positive, or no normal number of the result's dtype;
+            the shapes of ``w`` and ``grad`` differ.
 
     Example:
         >>> w, g = torch.tensor([1.0, -1.0, 0.0]), torch.tensor([0.0, 0.0, 3.0])
@@ -150,7 +163,10 @@ def projected_step(w: Tensor, grad: Tensor, lr: float, c: float = C_HE) -> Tenso
 
     Reference: Ikami, Irie, Shibata, WACV 2021, Eq. 11 and Algorithm 1.
     """
-    check_positive("c", c)
+    lr, c = check_number("lr", lr), check_positive("c", c)
+    check_real_dense("w", w)
+    check_real_dense("grad", grad)
+    check_square("c", c, torch.promote_types(w.dtype, grad.dtype))
     if w.shape != grad.shape:
         raise ValueError(f"w and grad must have one shape, got {tuple(w.shape)} and {tuple(grad.shape)}")
     stepped = w - lr * (grad - grad.mean(-1, keepdim=True))

@@ -6,6 +6,8 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
+from cwn_lite.checks import check_bool, check_count
+
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 LINEAR_MAPS = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)
@@ -30,7 +32,7 @@ def register_linear_map(kind: type[nn.Module], *, transposed: bool = False) -> N
         transposed: the weight is stored as ``(in, out, *kernel)``, not as ``(out, in, *kernel)``.
 
     Raises:
-        TypeError: ``kind`` is not a class of modules.
+        TypeError: ``kind`` is not a class of modules, or ``transposed`` neither True nor False.
 
     Example:
         >>> class Mixing(nn.Module):
@@ -43,7 +45,7 @@ def register_linear_map(kind: type[nn.Module], *, transposed: bool = False) -> N
     """
     if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
         raise TypeError(f"kind must be a class of modules, got {kind!r}; pass the class, not a layer of it")
-    _REGISTERED[kind] = bool(transposed)
+    _REGISTERED[kind] = check_bool("transposed", transposed)
 
 
 def is_linear_map(module: nn.Module) -> bool:
@@ -79,7 +81,8 @@ def row_view(weight: Tensor, *, transposed: bool = False, groups: int = 1) -> tu
         groups: the layer's ``groups``; matters for transposed weights only.
 
     Raises:
-        ValueError: fewer than two axes, or ``groups`` does not divide axis 0 of a transposed weight.
+        TypeError: ``transposed`` is neither True nor False, or ``groups`` no integer.
+        ValueError: fewer than two axes, ``groups < 1``, or ``groups`` does not divide axis 0 of a transposed weight.
 
     Example:
         >>> view, dims = row_view(torch.empty(8, 3, 5, 5))
@@ -89,11 +92,13 @@ def row_view(weight: Tensor, *, transposed: bool = False, groups: int = 1) -> tu
         >>> tuple(view.shape), dims
         ((2, 4, 3, 5, 5), (1, 3, 4))
     """
+    check_bool("transposed", transposed)
+    groups = check_count("groups", groups, 1)
     if weight.ndim < 2:
         raise ValueError(f"weight has shape {tuple(weight.shape)}; a weight with rows has at least two axes")
     if not transposed:
         return weight, tuple(range(1, weight.ndim))
-    if groups < 1 or weight.shape[0] % groups:
+    if weight.shape[0] % groups:
         raise ValueError(f"groups is {groups}, which does not divide the {weight.shape[0]} inputs of the weight")
     view = weight.unflatten(0, (groups, weight.shape[0] // groups))
     return view, (1, *range(3, view.ndim))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from cwn_lite.checks import check_nonnegative, check_positive
+from cwn_lite.checks import check_nonnegative, check_positive, check_real_dense, check_values
 from cwn_lite.rows import LINEAR_MAPS, layout, row_view
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -57,8 +57,9 @@ def weight_standardization(module: ModuleT, *, gain: float | None = None, eps: f
         ``module``. Its parameter is now ``module.parametrizations.weight.original``.
 
     Raises:
-        TypeError: ``module`` has no rows to standardize.
-        ValueError: ``gain <= 0``, ``eps < 0``, a row without variance while ``eps`` is 0, or a second call.
+        TypeError: ``module`` has no rows to standardize, a complex or a sparse weight; ``gain`` or ``eps`` no number.
+        ValueError: ``gain <= 0``, ``eps < 0``, a row without variance while ``eps`` is 0, or a second call; a weight
+            that is uninitialized, on the meta device or made in inference mode.
 
     Example:
         >>> linear = weight_standardization(nn.Linear(9, 4))
@@ -72,10 +73,12 @@ def weight_standardization(module: ModuleT, *, gain: float | None = None, eps: f
             f"module must be a Linear or a convolution, got {type(module).__name__}; loop over model.modules()"
         )
     if gain is not None:
-        check_positive("gain", gain)
-    check_nonnegative("eps", eps)
+        gain = check_positive("gain", gain)
+    eps = check_nonnegative("eps", eps)
     if parametrize.is_parametrized(module, "weight"):
         raise ValueError("the weight of module is parametrized already; remove that parametrization first")
+    check_real_dense("module.weight", module.weight)
+    check_values("module.weight", module.weight)
     view, dims = row_view(module.weight.detach(), **layout(module))
     if eps == 0 and bool((view.amax(dims) == view.amin(dims)).any()):
         raise ValueError("module has a row of equal weights, whose σ is 0; initialize it, or pass eps=1e-5")

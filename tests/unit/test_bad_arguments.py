@@ -108,10 +108,14 @@ def test_projection_refuses_shapes_without_rows() -> None:
         cwn.project_rows(torch.tensor(1.0))
     with refused(ValueError, "weight has shape (3,)", "at least two axes"):
         cwn.project_(torch.randn(3))
-    for groups in (0, -1, 4):
+    for groups, message in (
+        (0, "groups must be at least 1, got 0"),
+        (-1, "groups must be at least 1, got -1"),
+        (4, "groups is 4, which does not divide the 6 inputs"),
+    ):
         weight = torch.randn(6, 2, 3)
         before = weight.clone()
-        with refused(ValueError, f"groups is {groups}, which does not divide the 6 inputs"):
+        with refused(ValueError, message):
             cwn.project_(weight, transposed=True, groups=groups)
         assert torch.equal(weight, before)
     with refused(ValueError, "fan-in 1"):

@@ -21,7 +21,8 @@ def lively(model: nn.Module) -> nn.Module:
         if isinstance(module, cwn.ScaleBias):
             nn.init.normal_(module.weight)
             nn.init.normal_(module.bias)
-    return cwn.set_noise(model, 0.5).double().eval()
+            module.noise_std = 0.5
+    return model.double().eval()
 
 
 def scales(model: nn.Module) -> list[str]:

@@ -222,4 +222,3 @@ def test_set_noise_goes_in_module_order_and_counts_a_shared_layer_once() -> None
     ]
     cwn.set_noise(net, 0.3)
     assert {m.noise_std for m in net.modules() if isinstance(m, cwn.ScaleBias)} == {0.3}
-    assert cwn.set_noise(nn.ReLU(), 0.3).training, "a model without such layers is no error"
