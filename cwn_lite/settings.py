@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
-from cwn_lite.checks import check_positive
+from cwn_lite.checks import check_bool, check_positive, check_square
 from cwn_lite.projection import C_HE
 
 # Where a layer keeps what was asked for it. A tuple of builtins: see the records of cwn_lite.report.
@@ -40,7 +41,8 @@ def settle(
         spherize: ``None`` is not said.
 
     Raises:
-        TypeError, ValueError: ``c`` is not a positive finite number; the layers were told different things before.
+        TypeError, ValueError: ``c`` is not a positive number that fits the dtype of the weights; a switch is no bool;
+            the layers were told different things before.
 
     Example:
         >>> layer = nn.Linear(4, 4)
@@ -49,8 +51,12 @@ def settle(
         Settings(c=3.0, centralize=True, spherize=False)
     """
     if c is not None:
-        check_positive("c", c)
-    before = {vars(module)[_ATTRIBUTE] for module in modules if _ATTRIBUTE in vars(module)} or {tuple(Settings())}
+        c = check_positive("c", c)
+    for name, switch in (("centralize", centralize), ("spherize", spherize)):
+        if switch is not None:
+            check_bool(name, switch)
+    layers = list(modules)
+    before = {vars(layer)[_ATTRIBUTE] for layer in layers if _ATTRIBUTE in vars(layer)} or {tuple(Settings())}
     settled = []
     for i, (name, said) in enumerate(zip(Settings._fields, (c, centralize, spherize), strict=True)):
         values = {told[i] for told in before}
@@ -58,7 +64,11 @@ def settle(
             known = " and ".join(f"{value:g}" if name == "c" else str(value) for value in sorted(values))
             raise ValueError(f"{name} was set to {known} for different layers of this model; pass {name}")
         settled.append(values.pop() if said is None else said)
-    return Settings(float(settled[0]), bool(settled[1]), bool(settled[2]))
+    settings = Settings(float(settled[0]), bool(settled[1]), bool(settled[2]))
+    for dtype in {layer.weight.dtype for layer in layers if settings.spherize}:
+        assert isinstance(dtype, torch.dtype)
+        check_square("c", settings.c, dtype)
+    return settings
 
 
 def remember(modules: Iterable[nn.Module], settings: Settings) -> None:

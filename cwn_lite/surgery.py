@@ -121,7 +121,7 @@ def replace_batchnorm(
 
 def _neighbours(model: nn.Module) -> dict[int, Tensor]:
     """For each module a parameter on its device: the last one registered before it, or the first of the model."""
-    near = next(model.parameters(), torch.empty(0))
+    near = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     found: dict[int, Tensor] = {}
     for module in model.modules():
         found[id(module)] = near

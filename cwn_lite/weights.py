@@ -63,7 +63,7 @@ def check_rows(name: str, module: nn.Module) -> None:
     """
     assert isinstance(module.weight, Tensor)
     weight = module.weight.detach()
-    if weight.layout != torch.strided or not weight.dtype.is_floating_point:
+    if weight.layout != torch.strided or not weight.dtype.is_floating_point or torch.finfo(weight.dtype).bits < 16:
         kind = f"{weight.dtype}, {weight.layout}"
         raise TypeError(f"{name} is {kind}; only dense real weights can be constrained: exclude it")
     if weight.is_meta:

@@ -373,3 +373,25 @@ def test_names_that_are_no_sequence(argument: str) -> None:
     if argument == "classifier":
         with refused(ValueError, "classifier names ['1'], and none of it is a Linear"):
             cwn.constrain(sgd(m := net()), m, classifier=("1",))
+
+
+@pytest.mark.parametrize("function", ["replace_batchnorm", "constrain"])
+def test_settings_that_cannot_work_are_refused_before_anything_changes(function: str) -> None:
+    for arguments, error, words in (
+        ({"centralize": "no"}, TypeError, "centralize must be True or False, got str 'no'"),
+        ({"spherize": 0}, TypeError, "spherize must be True or False"),
+        ({"c": 1e80}, ValueError, "float32"),
+        ({"c": 1e-300}, ValueError, "float32"),
+    ):
+        model = net()
+        optimizer = sgd(model)
+        before = snapshot(model, optimizer)
+        with refused(error, words):
+            if function == "constrain":
+                cwn.constrain(optimizer, model, **arguments)
+            else:
+                cwn.replace_batchnorm(model, **arguments)
+        assert snapshot(model, optimizer) == before
+    model = net().to(torch.float8_e4m3fn)
+    with refused(TypeError, "0.weight is torch.float8_e4m3fn", "exclude it"):
+        cwn.constrain(sgd(model), model)
