@@ -3,10 +3,14 @@
 import math
 from collections.abc import Collection
 from numbers import Integral, Real
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+"""What takes a module and returns it keeps its type."""
 
 _SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 

@@ -1,11 +1,11 @@
 """Folding for inference: the scale and bias disappear into the layer before them."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cwn_lite.checks import check_module
+from cwn_lite.checks import ModuleT, check_module
 from cwn_lite.feeds import Feeds
 from cwn_lite.fuse import unfuse
 from cwn_lite.layers import ScaleBias
@@ -14,8 +14,6 @@ from cwn_lite.rows import TRANSPOSED
 from cwn_lite.stand_in import duplicate
 from cwn_lite.surgery import swap_modules
 from cwn_lite.trial import refuse_different
-
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def fold(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:

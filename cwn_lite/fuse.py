@@ -1,17 +1,15 @@
 """Fusing for training: the scale acts on the weight of the layer before, and no longer on activations."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import nn
 
-from cwn_lite.checks import check_module
+from cwn_lite.checks import ModuleT, check_module
 from cwn_lite.feeds import Feeds, Source
 from cwn_lite.fused import FUSED, FusedMap, attach, bond, detach
 from cwn_lite.layers import ScaleBias
 from cwn_lite.report import forget, record, recorded
 from cwn_lite.trial import refuse_different
-
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def fuse(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:

@@ -1,15 +1,13 @@
 """Scale, bias and noise in the place of batch normalization (Eq. 6-8)."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from cwn_lite.checks import check_axes, check_bool, check_count, check_dense, check_module, check_nonnegative
-
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
+from cwn_lite.checks import ModuleT, check_axes, check_bool, check_count, check_dense, check_module, check_nonnegative
 
 # What code may ask of a batch norm and a scale does not have.
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "track_running_stats", "momentum", "eps", "affine")

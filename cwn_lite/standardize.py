@@ -1,16 +1,13 @@
 """Weight Standardization, the reparameterization that the method is compared with (Eq. 15-17)."""
 
 import math
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from cwn_lite.checks import check_nonnegative, check_positive, check_real_dense, check_values
+from cwn_lite.checks import ModuleT, check_nonnegative, check_positive, check_real_dense, check_values
 from cwn_lite.rows import LINEAR_MAPS, layout, row_view
-
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class WeightStandardization(nn.Module):

@@ -3,13 +3,13 @@
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from typing import TypeVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from cwn_lite.checks import check_module, check_nonnegative
+from cwn_lite.checks import ModuleT, check_module, check_nonnegative
 from cwn_lite.layers import ScaleBias, noise_schedule, set_noise
 from cwn_lite.norms import detail, replacement
 from cwn_lite.projection import project_
@@ -17,8 +17,6 @@ from cwn_lite.report import record
 from cwn_lite.rows import is_linear_map, layout
 from cwn_lite.selection import Named, Selection, note, select
 from cwn_lite.settings import Settings, remember, settle
-
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def replace_batchnorm(
