@@ -32,7 +32,6 @@ def timm_model(name: str) -> nn.Module:
     return timm.create_model(name, num_classes=CLASSES)
 
 
-@pytest.mark.slow
 def test_layers_that_start_at_zero_are_to_be_excluded() -> None:
     """Global context adds a branch that starts at zero, and a row of zeros has no nearest feasible point."""
     model = timm_model("gcresnext26ts")
@@ -60,3 +59,28 @@ def test_where_the_forward_cannot_be_traced_the_last_linear_is_the_classifier() 
     assert line.reason == (
         "the last Linear, taken for the classifier, since the forward could not be traced; classifier= names another"
     )
+
+
+def test_the_classifiers_of_a_detector_are_to_be_named() -> None:
+    """Faster R-CNN has two on one level, and its forward cannot be traced, so the last one alone would be taken."""
+    models = import_library().models
+    name = "fasterrcnn_mobilenet_v3_large_320_fpn"
+    model = models.get_model(name, weights=None, weights_backbone=None, num_classes=CLASSES)
+    both = ["roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"]
+    cwn.replace_batchnorm(model)
+    lines = {line.name: line for line in cwn.report(model) if line.code == "classifier"}
+    assert list(lines) == both[1:] and "classifier= names another" in lines[both[1]].reason
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    constraint = cwn.constrain(optimizer, model, classifier=both)
+    assert [name for name, code in constraint.codes.items() if code == "classifier"] == [f"{n}.weight" for n in both]
+
+
+def test_a_synchronized_batch_norm_with_an_activation_is_to_be_replaced_before_it_is_made() -> None:
+    """timm's has a forward of its own, which cannot be tried without several processes."""
+    model = timm_model("test_byobnet")
+    timm = pytest.importorskip("timm", reason="timm is not installed")
+    with pytest.raises(ValueError) as caught:
+        cwn.replace_batchnorm(timm.layers.convert_sync_batchnorm(model))
+    reason = "a subclass with a forward of its own; replace it by hand"
+    assert str(caught.value).startswith("model has 14 batch norms (14 SyncBatchNormAct; ")
+    assert str(caught.value).endswith(f"and none can be replaced: {reason}")
