@@ -1,6 +1,7 @@
 """Which weights of a model are constrained, and why the others are not."""
 
 import difflib
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -44,9 +45,10 @@ def select(
 
     Every Linear, (transposed) convolution and layer of a registered class is chosen, except: classifiers, whose output
     becomes the model's output without a scale, a norm or another such layer behind them, as the traced forward shows
-    (the last Linear in registration order, where it cannot be traced; Linears only, where nothing else would be
-    left); what ``exclude`` names; rows with a fan-in under 2, for which no feasible point exists; frozen weights;
-    weights that another parametrization computes. A part of a model has no classifier: say ``classifier=()`` there.
+    (where it cannot be traced, the last Linear in registration order, with a warning; where nothing else would be
+    left, Linears only); what ``exclude`` names; rows with a fan-in under 2, for which no feasible point exists; frozen
+    weights; weights that another parametrization computes. A part of a model has no classifier: say
+    ``classifier=()`` there.
 
     An argument that is not given leaves what an earlier call chose for a layer as it is.
 
@@ -146,6 +148,14 @@ def _heads(model: nn.Module, classifier: Named | None) -> dict[int, str]:
     maps = {name: module for name, module in feeds.modules.items() if is_linear_map(module)}
     linears = [module for module in maps.values() if isinstance(module, nn.Linear)]
     if found is None:
+        if "" in feeds.failures and linears:
+            name = next(name for name, module in maps.items() if module is linears[-1])
+            warnings.warn(
+                f"the forward of {type(model).__name__} could not be traced ({feeds.failures['']}), so {name}, "
+                "the last Linear, is taken for the classifier and all others are constrained; say classifier=(...) "
+                "to choose",
+                stacklevel=4,
+            )
         return {id(module): _LAST for module in linears[-1:]}
     if "" in maps:  # a layer on its own, which no graph shows as a call
         found = {""}

@@ -137,6 +137,8 @@ def _slots(kind: type) -> list[str]:
 
 
 def _without_storage(tensor: Tensor) -> Tensor:
+    if isinstance(tensor, nn.parameter.UninitializedParameter):
+        return tensor  # it has no shape yet, and nothing that could change
     if isinstance(tensor, nn.Parameter):
         bare = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
         return BareParameter(bare, requires_grad=tensor.requires_grad)

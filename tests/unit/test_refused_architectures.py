@@ -53,7 +53,8 @@ def test_a_layer_with_two_inputs_cannot_learn_and_that_is_said() -> None:
 
 def test_where_the_forward_cannot_be_traced_the_last_linear_is_the_classifier() -> None:
     """MobileViT asks for the size of its input; its blocks are read one by one, and its classifier is a guess."""
-    model = cwn.replace_batchnorm(timm_model("mobilevit_xxs"))
+    with pytest.warns(UserWarning, match=r"the forward of ByobNet could not be traced.*so head\.fc, the last Linear"):
+        model = cwn.replace_batchnorm(timm_model("mobilevit_xxs"))
     (line,) = [line for line in cwn.report(model) if line.code == "classifier"]
     assert line.name == "head.fc"
     assert line.reason == (
@@ -67,7 +68,8 @@ def test_the_classifiers_of_a_detector_are_to_be_named() -> None:
     name = "fasterrcnn_mobilenet_v3_large_320_fpn"
     model = models.get_model(name, weights=None, weights_backbone=None, num_classes=CLASSES)
     both = ["roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"]
-    cwn.replace_batchnorm(model)
+    with pytest.warns(UserWarning, match=r"box_predictor\.bbox_pred, the last Linear, .*; say classifier="):
+        cwn.replace_batchnorm(model)
     lines = {line.name: line for line in cwn.report(model) if line.code == "classifier"}
     assert list(lines) == both[1:] and "classifier= names another" in lines[both[1]].reason
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
