@@ -12,16 +12,18 @@ class Net(nn.Module):
         return "mine"
 
 
-net = Net()
-assert_type(cwn.replace_batchnorm(net, noise_std=0.1), Net)
-assert_type(cwn.fuse(net, example_inputs=torch.zeros(1)), Net)
-assert_type(cwn.unfuse(net), Net)
-assert_type(cwn.fold(net), Net)
-assert_type(cwn.set_noise(net, 0.1, "linear"), Net)
-assert_type(cwn.report(net), cwn.Report)
-assert_type(cwn.report(net).names("fused"), tuple[str, ...])
-assert_type(net.report(), str)
+def use() -> None:
+    """Never called."""
+    net = Net()
+    assert_type(cwn.replace_batchnorm(net, noise_std=0.1), Net)
+    assert_type(cwn.fuse(net, example_inputs=torch.zeros(1)), Net)
+    assert_type(cwn.unfuse(net), Net)
+    assert_type(cwn.fold(net), Net)
+    assert_type(cwn.set_noise(net, 0.1, "linear"), Net)
+    assert_type(cwn.report(net), cwn.Report)
+    assert_type(cwn.report(net).names("fused"), tuple[str, ...])
+    assert_type(net.report(), str)
 
-optimizers = [torch.optim.SGD(net.parameters(), lr=0.1), torch.optim.AdamW(net.parameters())]
-assert_type(cwn.constrain(optimizers[0], net), cwn.Constraint)
-assert_type(cwn.constrain(optimizers, net, exclude=("stem",), classifier=()), cwn.Constraint)
+    optimizers = [torch.optim.SGD(net.parameters(), lr=0.1), torch.optim.AdamW(net.parameters())]
+    assert_type(cwn.constrain(optimizers[0], net), cwn.Constraint)
+    assert_type(cwn.constrain(optimizers, net, exclude=("stem",), classifier=()), cwn.Constraint)
