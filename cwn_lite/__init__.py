@@ -16,6 +16,7 @@ from cwn_lite.groups import param_groups as param_groups
 from cwn_lite.layers import ScaleBias as ScaleBias
 from cwn_lite.layers import noise_schedule as noise_schedule
 from cwn_lite.layers import set_noise as set_noise
+from cwn_lite.orthogonal import orthogonalize as orthogonalize
 from cwn_lite.projection import C_CENTERED as C_CENTERED
 from cwn_lite.projection import C_HE as C_HE
 from cwn_lite.projection import project_ as project_
@@ -41,6 +42,7 @@ __all__ = [
     "fold",
     "fuse",
     "noise_schedule",
+    "orthogonalize",
     "param_groups",
     "project_",
     "project_rows",
