@@ -40,7 +40,7 @@ def constrain(
     With SGD (momentum, Nesterov, dampening, weight decay) this equals Algorithm 1. Any other optimizer of which
     ``step()`` alone moves the weights keeps them on the set, too. A parameter without gradient is left untouched, bit
     for bit. The constraint is a step hook: state dicts, schedulers, gradient scaling and sharding by rows (FSDP2) go
-    on working. A copy or pickle of the optimizer loses its hooks, as torch's optimizers do; that is announced by a
+    on working. A deep copy or pickle of the optimizer loses its hooks, as torch's optimizers do; that is announced by a
     warning, and the copy wants a call of its own.
 
     Whatever else moves weights leaves the set, and :meth:`Constraint.project` takes them back: ``load_state_dict`` of
@@ -243,7 +243,7 @@ class Constraint:
         check_module("model", model)
         there = dict(model.named_modules(remove_duplicate=False))
         names = {name: name.removesuffix("weight").removesuffix(".") for name in self.names}
-        for wrapper in ("", "module.", "_orig_mod."):
+        for wrapper in ("", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."):
             if all(wrapper + path in there for path in names.values()):
                 copies = {name: there[wrapper + path] for name, path in names.items()}
                 for name, layer in copies.items():

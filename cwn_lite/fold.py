@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from cwn_lite.checks import ModuleT, check_module
 from cwn_lite.feeds import Feeds
 from cwn_lite.fuse import unfuse
+from cwn_lite.fused import FusedMap, bond
 from cwn_lite.layers import ScaleBias
 from cwn_lite.report import move_records, record
 from cwn_lite.rows import TRANSPOSED
@@ -34,12 +35,12 @@ def fold(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
             with the model on them, and pairs that would change an output, or a tensor that the model keeps, stay.
 
     Returns:
-        The copy, in eval mode. :func:`cwn_lite.report` says for each scale whether it was folded, and why not.
+        The copy, each part in its mode. :func:`cwn_lite.report` says for each scale whether it was folded, and why not.
 
     Raises:
         TypeError: ``model`` is not a module.
-        ValueError: a part of ``model`` is in training mode, where the noise cannot be folded; the model cannot be
-            copied; it does not run on ``example_inputs``.
+        ValueError: ``model`` or a scale in it is in training mode, where the noise cannot be folded; a layer is fused
+            with a scale outside of ``model``; the model cannot be copied; it does not run on ``example_inputs``.
 
     Example:
         >>> from cwn_lite import report
@@ -55,6 +56,12 @@ def fold(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
     training = [name or "model" for name, m in model.named_modules() if m.training and isinstance(m, ScaleBias)]
     if training or model.training:
         raise ValueError(f"model is in training mode ({(training or ['model'])[0]}); call model.eval() before folding")
+    inside = set(model.modules())
+    for name, module in model.named_modules():
+        if isinstance(module, FusedMap) and bond(module).scale not in inside:
+            raise ValueError(
+                f"{name or 'model'} is fused with a scale outside of this part: fold the whole, or unfuse it"
+            )
     feeds = Feeds(model, verified=example_inputs is not None)
     sources = {name: feeds.source(name) for name, m in feeds.modules.items() if isinstance(m, ScaleBias)}
     folded = unfuse(_copy(model))

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from torch import nn
-
 from cwn_lite.checks import ModuleT, check_module
 from cwn_lite.feeds import Feeds, Source
-from cwn_lite.fused import FUSED, FusedMap, attach, bond, detach
+from cwn_lite.fused import FUSED, attach, detach, plain
 from cwn_lite.layers import ScaleBias
-from cwn_lite.report import forget, record, recorded
+from cwn_lite.report import record
 from cwn_lite.trial import refuse_different
 
 
@@ -17,16 +15,19 @@ def fuse(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
 
     ``(1 + n) γ (Wx + b) + β = ((1 + n) γ W) x + ((1 + n) γ b + β)`` (Eq. 6-7): one product per weight takes the
     place of all passes over activations, so that the cost of a step no longer grows with the batch. Outputs, gradients
-    and noise draws are those of the unfused model, up to rounding.
+    are those of the unfused model, up to rounding; so are noise draws, where scales are called in the order of their
+    layers.
 
     Parameters, their names, optimizers and constraints stay as they are: a checkpoint of the fused model loads into
     the unfused one and back, :func:`cwn_lite.set_noise` goes on working, and :func:`cwn_lite.fold` takes either. Which
     layer follows which is read as in :func:`cwn_lite.fold`, in training and in eval mode. These scales stay as they
     are: one that follows no linear map, as on the stream of a pre-activation network; one whose noise is drawn per
-    sample; one of a pair with hooks. A fused Linear takes inputs ``(N, in_features)`` only. A layer of a pair that is
-    exchanged or hooked later, by hand, leaves the other one unfused; but a part of a fused model that is used alone
-    (``model[:1]``) goes on scaling: unfuse it first. Call it before ``torch.compile`` and before wrapping the
-    model; ``nn.DataParallel`` is refused.
+    sample; one of a pair with hooks. A fused Linear takes inputs ``(N, in_features)`` only.
+
+    A layer of a pair that is exchanged or hooked later, by hand, in the model that was fused leaves the other one
+    unfused. Layers of a fused model that are used in another one, and parts of it (``model[:1]``), go on as a pair:
+    unfuse the whole first. Call it before ``torch.compile`` and before wrapping the model; ``nn.DataParallel`` is
+    refused.
 
     Args:
         model: changed in place. Scales that are fused already are fused anew.
@@ -43,6 +44,7 @@ def fuse(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
 
     Example:
         >>> import torch
+        >>> from torch import nn
         >>> from cwn_lite import report
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), ScaleBias(8), nn.ReLU())
         >>> x = torch.randn(2, 3, 5, 5)
@@ -55,20 +57,11 @@ def fuse(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
     Reference: Ikami, Irie, Shibata, WACV 2021, Eq. 6-7.
     """
     check_module("model", model)
-    before, notes = _pairs(model), [(m, recorded(m, "fuse")) for m in model.modules()]
-    unfuse(model)
     feeds = Feeds(model, modes=(None, True, False), verified=example_inputs is not None)
     sources = {name: _source(feeds, name, m) for name, m in feeds.modules.items() if isinstance(m, ScaleBias)}
     if example_inputs is not None:
-        try:
-            sources = refuse_different(model, sources, attach, example_inputs, modes=(True, False))
-        except Exception:
-            for pair in before:
-                attach(model, *pair)
-            for module, line in notes:
-                if line is not None:
-                    record(module, "fuse", line.kind, line.action, line.reason, line.code)
-            raise
+        sources = refuse_different(model, sources, attach, example_inputs, modes=(True, False))
+    unfuse(model)
     for name, source in sources.items():
         if source.name:
             attach(model, source.name, name)
@@ -90,6 +83,7 @@ def unfuse(model: ModuleT) -> ModuleT:
         TypeError: ``model`` is not a module.
 
     Example:
+        >>> from torch import nn
         >>> net = fuse(nn.Sequential(nn.Conv2d(3, 8, 3), ScaleBias(8)))
         >>> type(net[0]).__name__, type(unfuse(net)[0]).__name__
         ('FusedConv2d', 'Conv2d')
@@ -97,22 +91,14 @@ def unfuse(model: ModuleT) -> ModuleT:
     check_module("model", model)
     for module in model.modules():
         detach(module)
-        forget(module, "fuse")
     return model
-
-
-def _pairs(model: nn.Module) -> list[tuple[str, str]]:
-    """The names of the fused layers and of their scales."""
-    names = {id(module): name for name, module in model.named_modules()}
-    ties = [bond(module) for module in model.modules() if isinstance(module, FusedMap)]
-    return [(names[id(tie.layer)], names[id(tie.scale)]) for tie in ties if id(tie.scale) in names]
 
 
 def _source(feeds: Feeds, name: str, scale: ScaleBias) -> Source:
     source = feeds.source(name)
     if not source.name:
         return source
-    kind = type(feeds.modules[source.name])
+    kind = plain(type(feeds.modules[source.name]))
     if kind not in FUSED:
         why = f"{source.name} is a {kind.__name__}, a subclass, which would lose what it adds"
         return Source("", why, "own_forward")

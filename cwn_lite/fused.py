@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from cwn_lite.layers import ScaleBias, as_one_call, is_traced
+from cwn_lite.report import forget
 from cwn_lite.stand_in import hooks
 
 # Where a fused layer keeps its bond. No module itself, so the scale's parameters keep their one name.
@@ -221,14 +222,18 @@ def detach(module: nn.Module) -> None:
     for end in {module, pair.layer, pair.scale}:
         if isinstance(end, FusedScaleBias | FusedMap):
             del vars(end)[_BOND]
+            forget(end, "fuse")
             # To a type checker the class of an object never changes.
-            end.__class__ = _plain(type(end))  # type: ignore[assignment]
+            end.__class__ = plain(type(end))  # type: ignore[assignment]
 
 
-def _plain(kind: type[nn.Module]) -> type[nn.Module]:
+def plain(kind: type[nn.Module]) -> type[nn.Module]:
+    """Return the class that a fused layer or scale had before; any other class as it is."""
+    if not issubclass(kind, FusedScaleBias | FusedMap):
+        return kind
     if kind in _PLAIN:
         return _PLAIN[kind]
     # torch derives a class of its own from that of a layer which it parametrizes.
-    bases = tuple(_plain(base) if issubclass(base, FusedScaleBias | FusedMap) else base for base in kind.__bases__)
+    bases = tuple(plain(base) if issubclass(base, FusedScaleBias | FusedMap) else base for base in kind.__bases__)
     own = {name: value for name, value in vars(kind).items() if name not in ("__dict__", "__weakref__")}
     return type(kind.__name__.replace("Fused", ""), bases, own)

@@ -123,8 +123,9 @@ class ScaleBias(nn.Module):
         check_dense("input", x)
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ValueError(f"input has shape {tuple(x.shape)}; expected (N, {self.num_features}, ...)")
-        if self.ndims is not None and x.ndim not in self.ndims:
-            axes = " or ".join(map(str, self.ndims))
+        ndims = getattr(self, "ndims", None)  # a layer pickled by version 0.1.0 has none
+        if ndims is not None and x.ndim not in ndims:
+            axes = " or ".join(map(str, ndims))
             raise ValueError(f"input has shape {tuple(x.shape)}; expected {axes} axes, (N, {self.num_features}, ...)")
         if x.is_complex():
             raise TypeError(f"input is complex ({x.dtype}); scale and bias are for real numbers")

@@ -130,7 +130,7 @@ def _is_followed_by(norm: _BatchNorm, behind: dict[str, nn.Module]) -> bool:
         return False
     plain = kind(norm.num_features, eps=norm.eps, momentum=norm.momentum, affine=norm.affine, device="cpu").double()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         for tensor in (*plain.parameters(), *plain.buffers()):
             if tensor.is_floating_point():
                 tensor.uniform_(0.5, 2.0)
@@ -142,7 +142,7 @@ def _is_followed_by(norm: _BatchNorm, behind: dict[str, nn.Module]) -> bool:
                 whole = copy.deepcopy(norm).to("cpu", torch.float64)
                 whole.load_state_dict(plain.state_dict(), strict=False)
                 for module in (whole, parts.to("cpu", torch.float64)):
-                    torch.manual_seed(1)  # a dropout among the children
+                    torch.default_generator.manual_seed(1)  # a dropout among the children
                     results.append(module.train(training)(x.clone()))
             except Exception:  # whatever a foreign forward may raise
                 return False

@@ -18,8 +18,8 @@ def orthogonalize(matrices: Tensor, *, accuracy: float = 0.1, floor: float = 1e-
     Args:
         matrices: ``(..., rows, n)``. Zero and non-finite matrices become zero.
         accuracy: singular values of at least ``floor`` end within ``1 ± accuracy``.
-        floor: relative to the fourth root of ``Σσ⁴``, which bounds the largest. Smaller ones end below, in order. Squares are
-            what the Gram matrix holds, so in float32 values under about 1e-3 are lost in rounding.
+        floor: relative to the fourth root of ``Σσ⁴``, which bounds the largest. Smaller ones end below, in order.
+            The Gram matrix holds squares, so in float32 values under about 1e-3 are lost in rounding.
 
     Returns:
         ``(..., rows, n)``, in the dtype of ``matrices``; computed in float32 or better.

@@ -24,7 +24,7 @@ def register_linear_map(kind: type[nn.Module], *, transposed: bool = False) -> N
 
     Known without it: torch's Linear and (transposed) convolutions, the Linear of PyTorch Geometric and the Conv1D of
     Hugging Face's transformers, with all their subclasses. Scales behind a registered layer are neither fused nor
-    folded, since its forward may do more than multiply.
+    folded, since its forward may do more than multiply, unless its class derives from torch's and keeps the forward.
 
     Args:
         kind: a module class whose instances have a parameter ``weight`` with at least two axes; its subclasses

@@ -1,6 +1,7 @@
 """Copies of a model that share nothing with it that a forward pass could change."""
 
 import copy
+import enum
 import functools
 import types
 import weakref
@@ -15,6 +16,8 @@ HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backwa
 """Where a module keeps what may change what goes in, comes out, or flows back."""
 _HOOK_FLAGS = ("_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks_with_kwargs")
 _CONTAINERS = (list, dict, set, deque)
+# Larger containers hold data and no layers: copying them would take minutes.
+MOST = 10_000
 _AS_THEY_ARE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, str, bytes, int, float, complex)
 
 
@@ -66,7 +69,8 @@ def stand_in(model: nn.Module) -> dict[nn.Module, nn.Module]:
     """Return original -> copy for each module of ``model``; what a forward does to a copy, the original never sees.
 
     Copies hold parameters without storage, copies of all other tensors, of containers and of objects, and no hooks.
-    What cannot be copied, such as a lock or a process group, is shared.
+    What cannot be copied, such as a lock, an open file or a process group, and containers of more than ``MOST``
+    entries are shared.
 
     Args:
         model: read, never changed.
@@ -121,7 +125,9 @@ def tensors_in(value: Any, seen: set[int] | None = None) -> Iterator[Tensor]:
 
 
 def inside(value: Any) -> list[Any]:
-    """Return what a container or object holds."""
+    """Return what a container or object holds; nothing of a container with more than ``MOST`` entries, a data set."""
+    if isinstance(value, _CONTAINERS) and len(value) > MOST:
+        return []
     if isinstance(value, dict):
         return list(value.values())
     if isinstance(value, list | tuple | set | frozenset | deque):
@@ -168,7 +174,10 @@ class _Copies:
             items = [self.of(item) for item in value]
             return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
         if isinstance(value, _CONTAINERS):
-            return self._container(value)
+            try:
+                return value if len(value) > MOST else self._container(value)
+            except Exception:  # a dict that refuses to be written to, for example
+                return self._deepcopied(value)
         if isinstance(value, types.MethodType):
             return types.MethodType(value.__func__, self.of(value.__self__))
         if isinstance(value, functools.partial):
@@ -189,8 +198,12 @@ class _Copies:
         return new
 
     def _object(self, value: Any) -> Any:
+        if hasattr(type(value), "__del__") or isinstance(value, enum.Enum):
+            return value  # a copy that dies would close the file of the original; a name has no copy
         slots = [name for kind in type(value).__mro__ for name in _slots(kind) if hasattr(value, name)]
         own = hasattr(type(value), "__deepcopy__") or not (slots or hasattr(value, "__dict__"))
+        if type(value) is object or not (own or slots or vars(value)):
+            return value  # a marker, which is asked for by identity and holds nothing
         try:
             if own and not isinstance(value, nn.Module):
                 return copy.deepcopy(value, dict(self._known))
@@ -200,5 +213,12 @@ class _Copies:
             if hasattr(value, "__dict__"):
                 vars(new).update({name: self.of(item) for name, item in vars(value).items()})
         except Exception:  # whatever a foreign object may raise
-            return value
+            return self._known.setdefault(id(value), value) if own else self._deepcopied(value)
         return new
+
+    def _deepcopied(self, value: Any) -> Any:
+        self._known.pop(id(value), None)
+        try:
+            return copy.deepcopy(value, dict(self._known))
+        except Exception:  # a lock, a generator, a process group: shared
+            return value

@@ -1,5 +1,6 @@
 """What a forward pass can reach outside of its modules, put back as it was."""
 
+import contextlib
 import copy
 import dis
 import inspect
@@ -28,7 +29,9 @@ def kept(model: nn.Module) -> Iterator[None]:
 
     Restored are containers on the classes of modules, in closures and in the globals that their functions and the
     functions these call name, with containers in them and attributes of objects; names that these functions assign;
-    and the random states of torch's CPU generator, of ``random`` and of numpy.
+    variables of their closures; and the random states of torch's CPU generator, of ``random`` and of numpy. What other
+    threads write to these meanwhile is lost. Not restored: what is reached in another way, such as a global tensor that
+    is written to, or an object of a library.
 
     Args:
         model: its classes are asked.
@@ -47,6 +50,7 @@ def kept(model: nn.Module) -> Iterator[None]:
     before = [(thing, copy.copy(_content(thing))) for thing in _reached(model)]
     names = [(space, name, space.get(name, _ABSENT)) for space, name in _assigned(model)]
     classes = [(cls, dict(vars(cls))) for cls in _classes(model)]
+    cells = [(cell, cell.cell_contents) for function in _functions(model) for cell in _filled(function)]
     numpy = sys.modules.get("numpy")
     states = random.getstate(), numpy.random.get_state() if numpy else None
     try:
@@ -62,6 +66,21 @@ def kept(model: nn.Module) -> Iterator[None]:
             _put(space, name, value)
         for cls, attributes in classes:
             _restore_class(cls, attributes)
+        for cell, value in cells:
+            cell.cell_contents = value
+
+
+def namespaces(model: nn.Module) -> list[dict[str, Any]]:
+    """Return the globals of all functions that the forward of ``model`` may run, torch's own layers left out.
+
+    Args:
+        model: its classes are asked.
+    """
+    classes = {cls for module in model.modules() for cls in type(module).__mro__}
+    users = [cls for cls in classes if cls.__module__.partition(".")[0] not in ("torch", "builtins")]
+    functions = [value for cls in users for value in vars(cls).values() if inspect.isfunction(value)]
+    spaces = [vars(torch), *(function.__globals__ for function in (*functions, *_functions(model)))]  # torch.is_tensor
+    return list({id(space): space for space in spaces}.values())
 
 
 _ABSENT = object()
@@ -87,13 +106,13 @@ def _restore(container: Any, content: Any) -> None:
 
 
 def _restore_class(cls: type, before: dict[str, Any]) -> None:
-    for name, value in list(vars(cls).items()):
-        if name.startswith("__") or name == "_abc_impl":
+    for name in {*vars(cls), *before}:
+        if name.startswith("__") or name == "_abc_impl" or vars(cls).get(name, _ABSENT) is before.get(name, _ABSENT):
             continue
-        if name not in before:
-            delattr(cls, name)
-        elif value is not before[name]:
+        if name in before:
             setattr(cls, name, before[name])
+        else:
+            delattr(cls, name)
 
 
 def _classes(model: nn.Module) -> list[type]:
@@ -103,17 +122,18 @@ def _classes(model: nn.Module) -> list[type]:
 
 def _functions(model: nn.Module) -> list[types.FunctionType]:
     """The functions of the classes of modules, and those that they name, in turn."""
-    found: dict[types.CodeType, types.FunctionType] = {}
+    found: dict[int, types.FunctionType] = {}
     front = [value for cls in _classes(model) for value in vars(cls).values()]
     while front:
         value = front.pop()
-        value = getattr(value, "fget", None) or getattr(value, "__func__", value)  # a property, a class method
-        function = inspect.unwrap(value) if inspect.isfunction(value) else value
-        if not inspect.isfunction(function) or function.__code__ in found:
+        if isinstance(value, property):
+            value = value.fget
+        function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+        if not inspect.isfunction(function) or id(function) in found:
             continue
         if function.__module__ and function.__module__.partition(".")[0] in _LIBRARIES:
             continue
-        found[function.__code__] = function
+        found[id(function)] = function
         front += _named(function)
     return list(found.values())
 
@@ -126,12 +146,17 @@ def _named(function: types.FunctionType) -> list[Any]:
     for module in [value for value in values if isinstance(value, types.ModuleType)]:
         if module.__name__.partition(".")[0] not in (*_LIBRARIES, *sys.stdlib_module_names):
             values += [getattr(module, name) for name in names if hasattr(module, name)]
+    return values + [cell.cell_contents for cell in _filled(function)]
+
+
+def _filled(function: types.FunctionType) -> list[types.CellType]:
+    """The variables of a closure, but for those that have no value yet."""
+    filled = []
     for cell in function.__closure__ or ():
-        try:
-            values.append(cell.cell_contents)
-        except ValueError:  # a variable that has no value yet
-            continue
-    return values
+        with contextlib.suppress(ValueError):
+            _ = cell.cell_contents
+            filled.append(cell)
+    return filled
 
 
 def _assigned(model: nn.Module) -> list[tuple[dict[str, Any], str]]:

@@ -1,6 +1,5 @@
 """The forward pass of a model as graphs, read off a stand-in, so that nothing of the model itself changes."""
 
-import builtins
 import dis
 import inspect
 import itertools
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType
 from typing import Any, NamedTuple
-from unittest import mock
 
 import torch
 from torch import Tensor, fx, nn
@@ -18,12 +16,15 @@ from torch import Tensor, fx, nn
 from cwn_lite.layers import ScaleBias
 from cwn_lite.rows import is_linear_map
 from cwn_lite.stand_in import HOOKS, BareParameter, Parameters, hooks, inside, stand_in
-from cwn_lite.surroundings import kept
+from cwn_lite.surroundings import kept, namespaces
 
 # torch.fx exchanges parts of torch while it traces: one trace at a time, and other threads see torch as it was.
 _ONE_AT_A_TIME = threading.RLock()
 # Optional arguments of which all combinations are traced; of more, only all and none.
 _MOST_OPTIONAL = 3
+
+
+_GIVEN = object()
 
 
 class UntraceableError(BaseException):
@@ -143,10 +144,10 @@ def _hook(value: Any) -> Any:
 
 
 def trace(module: nn.Module, training: bool | None = None) -> list[Reading]:
-    """Read ``module``'s forward: with all arguments given, and with each combination of optional ones left out.
+    """Read ``module``'s forward with each combination of its switches and optional arguments.
 
     A call of a module is one node if it is a layer of torch, a scale, a registered linear map, or has a forward of
-    its own on the object. Arguments that are given are taken to be tensors.
+    its own on the object. Arguments without a default, and optional ones that are given, are taken to be tensors.
 
     Args:
         module: read, never changed, nor is what :func:`cwn_lite.surroundings.kept` lists.
@@ -158,25 +159,29 @@ def trace(module: nn.Module, training: bool | None = None) -> list[Reading]:
     """
     if "forward" in vars(module):
         raise TypeError("its forward was set on the object")
+    if any(hasattr(type(part), "__del__") for part in module.modules()):
+        raise TypeError("a module has __del__, which a copy of it would run")
     if any(getattr(nn.modules.module, f"_global{attribute}") for attribute in HOOKS):
         raise TypeError("hooks are set for all modules, by torch.nn.modules.module.register_module_..._hook")
-    readings = [_read(module, training, {}, 0)]
-    for seed, left_out in enumerate(_defaults(module), 1):
-        readings.append(_read(module, training, left_out, seed))
-    return readings
+    return [_read(module, training, fixed, seed) for seed, fixed in enumerate(_fixed_arguments(module))]
 
 
-def _defaults(module: nn.Module) -> list[dict[str, Any]]:
-    """What to leave out: each combination of arguments that default to None, with all others at their defaults."""
+def _fixed_arguments(module: nn.Module) -> list[dict[str, Any]]:
+    """The arguments that are no tensors: switches either way, optional ones left out or not, others as by default."""
     parameters = inspect.signature(module.forward).parameters
     given = {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
     optional = [name for name, default in given.items() if default is None]
-    others = {name: default for name, default in given.items() if default is not None}
-    if len(optional) > _MOST_OPTIONAL:
-        combinations = [tuple(optional), ()]
+    switches = {name: default for name, default in given.items() if isinstance(default, bool)}
+    others = {name: default for name, default in given.items() if default is not None and name not in switches}
+    choices: list[list[tuple[str, Any]]] = [
+        [(name, not default), (name, default)] for name, default in switches.items()
+    ]
+    choices += [[(name, _GIVEN), (name, None)] for name in optional]
+    if len(choices) > _MOST_OPTIONAL:
+        chosen = [tuple(pair[i] for pair in choices) for i in (0, 1)]
     else:
-        combinations = [c for n in range(len(optional), -1, -1) for c in itertools.combinations(optional, n)]
-    return [others | dict.fromkeys(absent) for absent in combinations if others or absent]
+        chosen = list(itertools.product(*choices))
+    return [others | {name: value for name, value in pairs if value is not _GIVEN} for pairs in chosen]
 
 
 def _read(module: nn.Module, training: bool | None, left_out: dict[str, Any], seed: int) -> Reading:
@@ -185,9 +190,9 @@ def _read(module: nn.Module, training: bool | None, left_out: dict[str, Any], se
         if training is not None:
             for twin in twins.values():
                 twin.training = training  # not .train(): on a GraphModule that may write a new forward to the class
-        torch.manual_seed(seed)  # a path that is drawn is not always the same one
+        torch.default_generator.manual_seed(seed)  # a path that is drawn is not always the same one
         random.seed(seed)
-        with _values_pass_for_tensors():
+        with _values_pass_for_tensors(namespaces(module)), torch.inference_mode(False), torch.enable_grad():
             graph = Tracer(twins).trace(twins[module], concrete_args=left_out or None)
     used = set()
     for name, original in module.named_modules():
@@ -260,20 +265,30 @@ def _raises(steps: list[dis.Instruction]) -> bool:
 
 
 @contextmanager
-def _values_pass_for_tensors() -> Iterator[None]:
+def _values_pass_for_tensors(spaces: list[dict[str, Any]]) -> Iterator[None]:
     """While this lasts, ``isinstance(value, Tensor)`` is true of a traced value, as it will be of the tensor.
 
-    Python's own ``isinstance`` is exchanged, since C code that met a ``__class__`` of Tensor would read its memory.
+    A name in the modules of user code hides Python's own. No ``__class__`` of Tensor on the value, whose memory C code
+    would then read; and nothing in ``builtins``, of which a part of torch that is imported meanwhile may keep a table.
     """
-    original = builtins.isinstance
 
     def check(value: Any, kinds: Any) -> bool:
         if type(value) is not _Value:
-            return original(value, kinds)
+            return isinstance(value, kinds)
         flat = kinds if type(kinds) is tuple else getattr(kinds, "__args__", (kinds,))
         if any(kind is Tensor or (type(kind) is tuple and check(value, kind)) for kind in flat):
             return True
-        return any(original(value, k) for k in flat if type(k) is not tuple and not issubclass(k, Tensor))
+        others = [k for k in flat if type(k) is not tuple and not (isinstance(k, type) and issubclass(k, Tensor))]
+        return any(isinstance(value, k) for k in others)
 
-    with mock.patch.object(builtins, "isinstance", check):
+    before = [space.get("isinstance") for space in spaces]
+    try:
+        for space in spaces:
+            space["isinstance"] = check
         yield
+    finally:
+        for space, own in zip(spaces, before, strict=True):
+            if own is None:
+                del space["isinstance"]
+            else:
+                space["isinstance"] = own

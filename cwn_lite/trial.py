@@ -3,12 +3,14 @@
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cwn_lite.feeds import Source
+from cwn_lite.fused import detach
 from cwn_lite.layers import ScaleBias
 from cwn_lite.stand_in import duplicate, tensors_in
 
@@ -38,6 +40,13 @@ def refuse_different(
         ValueError: the model cannot be copied, does not run on ``inputs``, or gives no finite number on them.
     """
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    with torch.inference_mode(False):
+        return _refuse(model, sources, change, arguments, modes)
+
+
+def _refuse(
+    model: nn.Module, sources: Mapping[str, Source], change: Change, arguments: tuple[Any, ...], modes: Sequence[bool]
+) -> dict[str, Source]:
     pairs = [(source.name, scale) for scale, source in sources.items() if source.name]
     wrong = {scale for training in modes for _, scale in _Trial(model, change, arguments, training).culprits(pairs)}
     return {scale: DIFFERENT if scale in wrong else source for scale, source in sources.items()}
@@ -50,6 +59,8 @@ class _Trial:
         self.change, self.training = change, training
         try:
             self.model = _vivid(duplicate(model))
+            for module in self.model.modules():
+                detach(module)
         except Exception as error:  # whatever a user's object may raise
             why = f"{type(error).__name__}: {error}"
             raise ValueError(f"model cannot be copied, so example_inputs cannot be tried: {why}") from error
@@ -95,8 +106,13 @@ class _Trial:
         model.train(self.training)
         numpy = sys.modules.get("numpy")
         states = random.getstate(), numpy.random.get_state() if numpy else None
-        with torch.random.fork_rng(), torch.set_grad_enabled(self.training):
-            torch.manual_seed(0)
+        devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
+        with ExitStack() as stack:
+            stack.enter_context(torch.random.fork_rng(devices=devices))
+            stack.enter_context(torch.set_grad_enabled(self.training))
+            torch.default_generator.manual_seed(0)
+            for device in devices:
+                torch.cuda.default_generators[device].manual_seed(0)
             random.seed(0)
             if numpy:
                 numpy.random.seed(0)
@@ -106,11 +122,11 @@ class _Trial:
                 random.setstate(states[0])
                 if numpy:
                     numpy.random.set_state(states[1])
-        results = list(tensors_in(out))
-        self.outputs = len(results)
-        kept = [value for module in model.modules() for name, value in vars(module).items() if name != "_parameters"]
-        results += tensors_in(kept)
-        return results + _gradients(model, results[: self.outputs])
+            results = list(tensors_in(out))
+            self.outputs = len(results)
+            own = [value for module in model.modules() for name, value in vars(module).items() if name != "_parameters"]
+            results += tensors_in(own)
+            return results + _gradients(model, results[: self.outputs])
 
 
 def _gradients(model: nn.Module, outputs: list[Tensor]) -> list[Tensor]:

@@ -165,17 +165,21 @@ def of(recipe: Recipe, root: Path | str | None = None) -> list[Result]:
         >>> of(recipes.get("digits-bn"), "no-such-folder")
         []
     """
-    found = [read(path) for path in _files(root) if path.parent.name.endswith(f"-{recipe.sha[:8]}")]
-    return sorted((result for result in found if result.recipe_sha == recipe.sha), key=lambda result: result.seed)
+    sha = recipe.sha
+    found = [read(path) for path in _files(root, f"*-{sha[:8]}")]
+    return sorted((result for result in found if result.recipe_sha == sha), key=lambda result: result.seed)
 
 
-def _files(root: Path | str | None) -> list[Path]:
-    """Return the files of results in order. A folder that may not be read is an error: `glob` would pass it over."""
+def _files(root: Path | str | None, folders: str = "*") -> list[Path]:
+    """Return the files of results in order, of folders of that pattern.
+
+    A folder that may not be read is an error: `glob` would pass it over.
+    """
     folder = default_root() if root is None else expand(root, "folder of results")
     check_folder(folder, "folder of results")
     if not folder.exists():
         return []
-    cells = [cell for cell in sorted(folder.iterdir()) if cell.is_dir()]
+    cells = [cell for cell in sorted(folder.iterdir()) if fnmatchcase(cell.name, folders) and cell.is_dir()]
     return [path for cell in cells for path in sorted(cell.iterdir()) if fnmatchcase(path.name, "seed-*.json")]
 
 

@@ -20,7 +20,7 @@ GOLDEN = {
     "ours": [2.306941, 2.290235, 2.309228, 2.298876, 2.295258],
     "bn": [2.405388, 2.219330, 2.149756, 1.953781, 1.847799],
     "gn": [2.420093, 2.288080, 2.272327, 2.260245, 2.297825],
-    "ws": [23589.98, 1.364581e12, 1.445026e21, 3.371202e28, 3.451404e36],
+    "ws": [23589.98, 1.364581e12],  # it explodes, and from here on its digits are those of the processor
     "ws+bn": [2.375018, 2.197546, 2.117063, 1.948446, 1.835343],
     "ws+gn": [2.435823, 2.236064, 2.217340, 2.164375, 2.143888],
     "plain": [2.326952, 2.270195, 2.306659, 2.295664, 2.290216],
@@ -33,7 +33,7 @@ GOLDEN = {
 def test_golden_five_steps(method: str, digits: Dataset) -> None:
     trainer = Trainer(recipes.get(f"digits-{method}"), 0, digits)
     totals = [0.0]
-    for step in range(5):
+    for step in range(len(GOLDEN[method])):
         trainer.step()
         totals.append(trainer.progress()[0] * (step + 1))
     losses = [after - before for before, after in itertools.pairwise(totals)]

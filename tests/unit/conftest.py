@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -18,5 +19,7 @@ def _reproducible() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    if "torch._dynamo" in sys.modules:  # else the ninth compilation of one function in a process is refused
+        torch.compiler.reset()
     yield
     torch.set_num_threads(threads)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import builtins
 import copy
+import gc
+import random
+import tempfile
 import threading
+from pathlib import Path
 from typing import Any
 
 import foreign_state
@@ -395,3 +399,83 @@ def test_settings_that_cannot_work_are_refused_before_anything_changes(function:
     model = net().to(torch.float8_e4m3fn)
     with refused(TypeError, "0.weight is torch.float8_e4m3fn", "exclude it"):
         cwn.constrain(sgd(model), model)
+
+
+class Marked(nn.Module):
+    """Asks for a marker by identity, and holds what a copy must not close, use up or take minutes for."""
+
+    NONE = object()
+
+    def __init__(self, path: Any) -> None:
+        super().__init__()
+        self.conv, self.scale = nn.Conv2d(3, 4, 3), cwn.ScaleBias(4)
+        self.act, self.rng = Marked.NONE, random.Random(0)
+        self.file = tempfile.NamedTemporaryFile(dir=path)  # noqa: SIM115  # open as long as the model is
+        self.data = [{"label": i} for i in range(200_000)]
+
+    def forward(self, x: Tensor, return_features: bool = False, scale: float = 1.0) -> Any:
+        y = self.conv(x)
+        if self.act is Marked.NONE:
+            y = y.relu()
+        self.rng.random()
+        out = self.scale(y) * scale
+        return (out, y) if return_features else out
+
+
+def test_markers_files_generators_and_data_sets_on_a_model_are_as_they_were(tmp_path: Any) -> None:
+    model = Marked(tmp_path)
+    before = model.rng.getstate()
+    cwn.fuse(model)
+    gc.collect()
+    assert [line.reason for line in cwn.report(model)] == ["it follows relu(), no linear map"]
+    assert not model.file.closed and Path(model.file.name).exists() and model.rng.getstate() == before
+    model.file.close()
+
+
+class Switch(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.scale, self.other = nn.Conv2d(3, 4, 3), cwn.ScaleBias(4), cwn.ScaleBias(4)
+        self.second = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor, features: bool = False, power: int = 2) -> Tensor:
+        y = self.other(self.second(self.scale(self.conv(x)) ** power))
+        return y + self.second(x[:, :1].repeat(1, 4, 1, 1)[..., 2:, 2:]) if features else y
+
+
+def test_switches_are_traced_either_way() -> None:
+    report = cwn.report(cwn.fuse(Switch()))
+    assert report.names("fused") == ("scale",) and report.names("kept") == ("other",)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_fusing_where_no_gradients_are_recorded_sees_the_same(mode: Any) -> None:
+    model = Grads()
+    with mode():
+        cwn.fuse(model)
+    assert cwn.report(model).names("kept") == ("scale",)
+    with mode():
+        cwn.fuse(model, example_inputs=X.float())
+    assert cwn.report(model).names("kept") == ("scale",)
+
+
+def test_a_part_whose_scale_is_outside_is_not_folded() -> None:
+    with refused(ValueError, "0 is fused with a scale outside of this part", "unfuse"):
+        cwn.fold(cwn.fuse(pair())[:1].eval())
+
+
+def test_an_interrupted_fuse_leaves_a_fused_model_fused() -> None:
+    model = cwn.fuse(pair())
+    before = str(cwn.report(model))
+
+    def interrupt(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    model.append(nn.Identity())
+    type(model[2]).forward, original = interrupt, nn.Identity.forward
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            cwn.fuse(model, example_inputs=X)
+    finally:
+        nn.Identity.forward = original
+    assert isinstance(model[0], FusedMap) and str(cwn.report(model)) == before
