@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 import cwn_lite as cwn
@@ -47,3 +48,12 @@ class Report(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.scale(self.body(x))
+
+
+def pair() -> nn.Sequential:
+    """A convolution and a lively scale, the same ones at each call, in float64."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), cwn.ScaleBias(4)).double()
+    nn.init.uniform_(model[1].weight, 0.5, 1.5)
+    nn.init.normal_(model[1].bias)
+    return model

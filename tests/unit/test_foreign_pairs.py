@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from foreign import pair
 from torch import Tensor, nn
 from torch.ao.nn.qat import Conv2d as QuantizationAwareConv2d
 from torch.ao.quantization import get_default_qat_qconfig
@@ -18,14 +19,6 @@ from cwn_lite.fused import FusedConv2d, FusedScaleBias
 from cwn_lite.lab.vision import import_torchvision
 
 X = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(1)).double()
-
-
-def pair() -> nn.Sequential:
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), cwn.ScaleBias(4)).double()
-    nn.init.uniform_(model[1].weight, 0.5, 1.5)
-    nn.init.normal_(model[1].bias)
-    return model
 
 
 def clamp_output(module: nn.Module, args: Any, out: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 import foreign_state
 import pytest
 import torch
+from foreign import pair
 from refusals import net, refused, snapshot
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -23,14 +24,6 @@ import cwn_lite as cwn
 from cwn_lite.fused import FusedMap, FusedScaleBias
 
 X = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(1)).double()
-
-
-def pair() -> nn.Sequential:
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), cwn.ScaleBias(4)).double()
-    nn.init.uniform_(model[1].weight, 0.5, 1.5)
-    nn.init.normal_(model[1].bias)
-    return model
 
 
 def sgd(model: nn.Module) -> torch.optim.Optimizer:
