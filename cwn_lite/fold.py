@@ -40,7 +40,8 @@ def fold(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
     Raises:
         TypeError: ``model`` is not a module.
         ValueError: ``model`` or a scale in it is in training mode, where the noise cannot be folded; a layer is fused
-            with a scale outside of ``model``; the model cannot be copied; it does not run on ``example_inputs``.
+            with a scale outside of ``model``; the model cannot be copied; it does not run on ``example_inputs``, or
+            gives no finite number on them.
 
     Example:
         >>> from cwn_lite import report

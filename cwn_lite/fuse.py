@@ -6,7 +6,7 @@ from cwn_lite.checks import ModuleT, check_module
 from cwn_lite.feeds import Feeds, Source
 from cwn_lite.fused import FUSED, attach, detach, plain
 from cwn_lite.layers import ScaleBias
-from cwn_lite.report import record
+from cwn_lite.report import forget, record
 from cwn_lite.trial import refuse_different
 
 
@@ -14,9 +14,9 @@ def fuse(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
     """Let each scale and bias that follows a linear map act through that map's weight and bias, also in training.
 
     ``(1 + n) γ (Wx + b) + β = ((1 + n) γ W) x + ((1 + n) γ b + β)`` (Eq. 6-7): one product per weight takes the
-    place of all passes over activations, so that the cost of a step no longer grows with the batch. Outputs, gradients
-    are those of the unfused model, up to rounding; so are noise draws, where scales are called in the order of their
-    layers.
+    place of all passes over activations, so that the cost of a step no longer grows with the batch. Outputs and
+    gradients are those of the unfused model, up to rounding; so are noise draws, where scales are called in the order
+    of their layers.
 
     Parameters, their names, optimizers and constraints stay as they are: a checkpoint of the fused model loads into
     the unfused one and back, :func:`cwn_lite.set_noise` goes on working, and :func:`cwn_lite.fold` takes either. Which
@@ -32,15 +32,15 @@ def fuse(model: ModuleT, *, example_inputs: Any = None) -> ModuleT:
     Args:
         model: changed in place. Scales that are fused already are fused anew.
         example_inputs: arguments for one forward pass, as a tuple, or one tensor. Where given, what fusing would do
-            is tried on copies in training and in eval mode, and pairs that would change an output, or a tensor that
-            the model keeps, are left as they are.
+            is tried on copies in training and in eval mode, and pairs that would change an output, a gradient, or a
+            tensor that the model keeps, are left as they are.
 
     Returns:
         ``model``. :func:`cwn_lite.report` says for each scale whether it was fused, and why not.
 
     Raises:
         TypeError: ``model`` is not a module.
-        ValueError: the model does not run on ``example_inputs``.
+        ValueError: the model cannot be copied, does not run on ``example_inputs``, or gives no finite number on them.
 
     Example:
         >>> import torch
@@ -91,6 +91,7 @@ def unfuse(model: ModuleT) -> ModuleT:
     check_module("model", model)
     for module in model.modules():
         detach(module)
+        forget(module, "fuse")  # also why a scale was kept
     return model
 
 

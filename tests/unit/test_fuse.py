@@ -103,6 +103,13 @@ def test_a_network_keeps_its_function_its_draws_and_its_names() -> None:
     assert_same(fused, plain.eval(), IMAGES)
 
 
+def test_unfuse_leaves_no_word_of_fusing_in_the_report() -> None:
+    fused = cwn.fuse(deep()).eval()
+    folded = [line.action for line in cwn.report(cwn.fold(fused))]
+    assert sorted(folded) == ["folded", "folded", "kept"], "one line for each scale"
+    assert len(cwn.report(fused)) == 3 and len(cwn.report(cwn.unfuse(fused))) == 0
+
+
 def test_unfuse_gives_the_plain_classes_back() -> None:
     model = unfuse(cwn.fuse(deep()))
     assert not any(isinstance(module, FusedMap | FusedScaleBias) for module in model.modules())
