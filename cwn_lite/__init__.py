@@ -7,11 +7,13 @@ Reference: Ikami, Irie, Shibata, *Constrained Weight Optimization for Learning w
 WACV 2021.
 """
 
+from cwn_lite.angular import AngularMuon as AngularMuon
 from cwn_lite.constrain import Constraint as Constraint
 from cwn_lite.constrain import constrain as constrain
 from cwn_lite.fold import fold as fold
 from cwn_lite.fuse import fuse as fuse
 from cwn_lite.fuse import unfuse as unfuse
+from cwn_lite.groups import angular_groups as angular_groups
 from cwn_lite.groups import param_groups as param_groups
 from cwn_lite.layers import ScaleBias as ScaleBias
 from cwn_lite.layers import noise_schedule as noise_schedule
@@ -28,16 +30,19 @@ from cwn_lite.report import report as report
 from cwn_lite.rows import register_linear_map as register_linear_map
 from cwn_lite.standardize import weight_standardization as weight_standardization
 from cwn_lite.surgery import replace_batchnorm as replace_batchnorm
+from cwn_lite.turning import turned as turned
 
 __version__ = "0.1.0"
 
 __all__ = [
     "C_CENTERED",
     "C_HE",
+    "AngularMuon",
     "Constraint",
     "LayerReport",
     "Report",
     "ScaleBias",
+    "angular_groups",
     "constrain",
     "fold",
     "fuse",
@@ -51,6 +56,7 @@ __all__ = [
     "replace_batchnorm",
     "report",
     "set_noise",
+    "turned",
     "unfuse",
     "weight_standardization",
 ]

@@ -1,4 +1,4 @@
-"""Parameter groups: which parameters decay."""
+"""Parameter groups: which parameters decay, and which turn."""
 
 from typing import Any
 
@@ -6,6 +6,9 @@ from torch import nn
 
 from cwn_lite.checks import check_module, check_nonnegative
 from cwn_lite.layers import ScaleBias
+from cwn_lite.rows import CONVOLUTIONS, layout
+from cwn_lite.selection import Named, select
+from cwn_lite.settings import settle
 
 _NORMS = (
     nn.modules.batchnorm._NormBase,
@@ -41,13 +44,79 @@ def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """
     check_module("model", model)
     weight_decay = check_nonnegative("weight_decay", weight_decay)
-    free: set[int] = set()
-    for module in model.modules():
-        whole = isinstance(module, (ScaleBias, *_NORMS))
-        own = module.named_parameters(recurse=False)
-        free |= {id(p) for name, p in own if whole or name.endswith("bias") or name.startswith("bias")}
+    free = _without_decay(model)
     trainable = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trainable if id(p) not in free], "weight_decay": weight_decay},
         {"params": [p for p in trainable if id(p) in free], "weight_decay": 0.0},
     ]
+
+
+def angular_groups(
+    model: nn.Module,
+    lr: float = 0.015,
+    *,
+    rest: float = 0.2,
+    weight_decay: float = 0.05,
+    centralize: bool | None = None,
+    exclude: Named | None = None,
+    include: Named | None = None,
+    classifier: Named | None = None,
+) -> list[dict[str, Any]]:
+    """Return groups for :class:`cwn_lite.AngularMuon`: weights that turn; others that decay; scales, norms and biases.
+
+    The weights that turn are those that :func:`cwn_lite.constrain` would constrain, in one group for each way of
+    storing them, so grouped and transposed convolutions have groups of their own.
+
+    Args:
+        model: its trainable parameters are shared out, each once. With its batch norms kept, it gets the same steps.
+        lr: angle in radians that rows turn per step.
+        rest: rate of AdamW for all else, as a multiple of ``lr``.
+        weight_decay: of the weights that do not turn, such as the classifier's.
+        centralize: turning rows are to keep zero mean; ``None`` is what was said before of the layers, else yes.
+        exclude: layers that are not to turn. This and the rest are as for :func:`cwn_lite.constrain`.
+        include: layers to turn although they are taken for classifiers.
+        classifier: the layers to be taken for classifiers.
+
+    Returns:
+        Groups that each hold parameters, in the order said above.
+
+    Raises:
+        TypeError, ValueError: a number out of range; a model of which no weight can be constrained, or others that
+            :func:`cwn_lite.constrain` refuses.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), ScaleBias(8), nn.Flatten(), nn.Linear(8, 10))
+        >>> [(len(g["params"]), g["turn"], g["lr"], g["weight_decay"]) for g in angular_groups(model, 0.02)]
+        [(1, True, 0.02, 0.0), (1, False, 0.004, 0.05), (4, False, 0.004, 0.0)]
+    """
+    check_module("model", model)
+    lr, rest = check_nonnegative("lr", lr), check_nonnegative("rest", rest)
+    weight_decay = check_nonnegative("weight_decay", weight_decay)
+    chosen = select(model, exclude=exclude, include=include, classifier=classifier).modules
+    centred = settle(chosen.values(), centralize=centralize).centralize
+    turning: dict[tuple[bool, int], list[Any]] = {}
+    for module in chosen.values():
+        stored = layout(module)
+        # In a plain grouped convolution, rows of one group lie together, and each group is a matrix.
+        groups = module.groups if isinstance(module, CONVOLUTIONS) else stored["groups"]
+        turning.setdefault((stored["transposed"], groups), []).append(module.weight)
+    turns = {id(weight) for weights in turning.values() for weight in weights}
+    others = param_groups(model, weight_decay)
+    for group in others:
+        group["params"] = [p for p in group["params"] if id(p) not in turns]
+    alike = {"turn": True, "lr": lr, "weight_decay": 0.0, "centralize": centred}
+    return [
+        *({"params": p, "transposed": t, "groups": g} | alike for (t, g), p in turning.items()),
+        *(group | {"turn": False, "lr": lr * rest} for group in others if group["params"]),
+    ]
+
+
+def _without_decay(model: nn.Module) -> set[int]:
+    """The ids of scales, of parameters of norms, and of biases."""
+    free: set[int] = set()
+    for module in model.modules():
+        whole = isinstance(module, (ScaleBias, *_NORMS))
+        own = module.named_parameters(recurse=False)
+        free |= {id(p) for name, p in own if whole or name.endswith("bias") or name.startswith("bias")}
+    return free

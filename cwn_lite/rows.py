@@ -104,6 +104,45 @@ def row_view(weight: Tensor, *, transposed: bool = False, groups: int = 1) -> tu
     return view, (1, *range(3, view.ndim))
 
 
+def to_rows(weight: Tensor, *, transposed: bool = False, groups: int = 1) -> Tensor:
+    """Return the rows of ``weight`` as one matrix ``(rows, n)``, those of a group together; a copy where it must be.
+
+    Args:
+        weight: as for :func:`row_view`.
+        transposed: likewise.
+        groups: likewise.
+
+    Example:
+        >>> to_rows(torch.empty(8, 3, 5, 5)).shape, to_rows(torch.empty(8, 3, 5, 5), transposed=True, groups=2).shape
+        (torch.Size([8, 75]), torch.Size([6, 100]))
+    """
+    view, dims = row_view(weight, transposed=transposed, groups=groups)
+    lead = [d for d in range(view.ndim) if d not in dims]
+    rows = view.permute(*lead, *dims)
+    return rows.reshape(math.prod(rows.shape[: len(lead)]), -1)
+
+
+def copy_rows_(weight: Tensor, rows: Tensor, *, transposed: bool = False, groups: int = 1) -> None:
+    """Write what :func:`to_rows` returned back into ``weight``, in whatever memory format it has.
+
+    Args:
+        weight: as for :func:`row_view`.
+        rows: ``(rows, n)``.
+        transposed: as for :func:`row_view`.
+        groups: likewise.
+
+    Example:
+        >>> weight, rows = torch.zeros(4, 3, 2), torch.arange(24.0).reshape(6, 4)
+        >>> copy_rows_(weight, rows, transposed=True, groups=2)
+        >>> bool((to_rows(weight, transposed=True, groups=2) == rows).all())
+        True
+    """
+    view, dims = row_view(weight, transposed=transposed, groups=groups)
+    lead = [d for d in range(view.ndim) if d not in dims]
+    target = view.permute(*lead, *dims)
+    target.copy_(rows.reshape(target.shape))
+
+
 class Layout(TypedDict):
     """The keywords with which :func:`row_view` and ``project_`` read a weight."""
 

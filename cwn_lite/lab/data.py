@@ -24,23 +24,28 @@ Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network must know of a data set: title, channels, side and number of classes."""
+    """What a network must know of a data set, and whether larger photographs are reduced to its side."""
 
     title: str
     channels: int
     side: int
     classes: int
+    reduce: bool = False
 
 
 SHAPES = {
     "cifar10": Shape("CIFAR-10", 3, 32, 10),
     "cifar100": Shape("CIFAR-100", 3, 32, 100),
+    "imagenette64": Shape("Imagenette, 64 pixels", 3, 64, 10, reduce=True),
     "digits": Shape("scikit-learn digits", 1, 8, 10),
 }
+
+_TREE = "an image folder with train/<class>/ and test/<class>/"
 
 # Content hash -> display name, for variants that differ from the original.
 KNOWN = {
     "68bbfc5b794297944d449a31d548874a8b12dac3ee83ee80335d6f8aa83127bd": "CIFAR-10, JPEG quality 75",
+    "0362dd1a6baec4d71b30b1a92da2d74fe57cdd929566e7a2281ae29d5d4f7a03": "Imagenette, 64 pixels from crops of 112",
 }
 
 
@@ -83,9 +88,10 @@ def load(kind: str, path: Path | str | None = None) -> Dataset:
     """Load a data set.
 
     Args:
-        kind: ``cifar10``, ``cifar100`` or ``digits``.
-        path: for CIFAR, the archive, the folder extracted from it, a folder that holds either, or an image
-            folder ``root/{train,test}/<class>/*``; digits come with scikit-learn and need none.
+        kind: ``cifar10``, ``cifar100``, ``imagenette64`` or ``digits``.
+        path: an image folder ``root/{train,test}/<class>/*`` (``val`` may stand for ``test``); for CIFAR also the
+            archive, the folder extracted from it, or a folder that holds either; digits come with scikit-learn and
+            need none.
 
     Raises:
         LabError: no such kind, or nothing usable at ``path``; the text says what was expected.
@@ -101,10 +107,7 @@ def load(kind: str, path: Path | str | None = None) -> Dataset:
     if kind == "digits":
         return build(*_digits(), lambda _: shape.title)
     if path is None:
-        raise LabError(
-            f"this recipe trains on {shape.title}: give --data with {archive.ARCHIVES[kind].file}, "
-            "the folder extracted from it, or an image folder with train/<class>/ and test/<class>/"
-        )
+        raise LabError(f"this recipe trains on {shape.title}: give --data with {_expected(kind)}")
     root = expand(path, "--data")
     try:
         return _load(kind, root)
@@ -113,20 +116,28 @@ def load(kind: str, path: Path | str | None = None) -> Dataset:
 
 
 def _load(kind: str, root: Path) -> Dataset:
-    shape, original = SHAPES[kind], archive.ARCHIVES[kind]
+    shape, original = SHAPES[kind], archive.ARCHIVES.get(kind)
     if not root.exists():
         raise LabError(f"--data {root}: no such file or folder")
-    found = archive.locate(root, original)
-    if found is not None:
+    found = archive.locate(root, original) if original else None
+    if original and found is not None:
         return build(*archive.read(found, original), lambda _: shape.title)
-    if folder.is_image_folder(root):
-        train, test = (folder.read(root, split, side=shape.side, classes=shape.classes) for split in folder.SPLITS)
+    if both := folder.splits(root):
+        train, test = (
+            folder.read(root, split, side=shape.side, classes=shape.classes, reduce=shape.reduce) for split in both
+        )
         return build(train, test, lambda sha: KNOWN.get(sha, f"{shape.title} (image folder)"))
     holds = f"holds {folder.listed(e.name for e in root.iterdir()) or 'nothing'}" if root.is_dir() else "is no folder"
-    raise LabError(
-        f"--data {root}: neither {original.file}, nor the folder extracted from it, "
-        f"nor an image folder with train/<class>/ and test/<class>/; it {holds}"
-    )
+    if original is None:
+        raise LabError(f"--data {root}: not {_TREE}; it {holds}")
+    raise LabError(f"--data {root}: neither {original.file}, nor the folder extracted from it, nor {_TREE}; it {holds}")
+
+
+def _expected(kind: str) -> str:
+    """What may be given to ``--data``."""
+    if kind not in archive.ARCHIVES:
+        return _TREE
+    return f"{archive.ARCHIVES[kind].file}, the folder extracted from it, or {_TREE}"
 
 
 def build(train: Split, test: Split, name: Callable[[str], str]) -> Dataset:

@@ -48,15 +48,21 @@ def _changes(r: Recipe, data: str) -> list[str]:
         (r.init_scale != 1, f"first weights times {r.init_scale:.2g}"),
         (r.warmup_epochs > 0, f"{r.warmup_epochs} epochs of warm-up"),
     ]
+    if r.steps == "angular":
+        turn = f"steps of AngularMuon: {r.lr:.3g} rad, AdamW at {r.rest:g} of it, pull {r.coherence_decay:g}"
+        found.append((True, turn))
     if r.method == "ours":
-        lr, decay = _OURS[r.net]
+        lr, decay = _OURS.get(r.net, (0.1, 1e-3))
         found += [
-            ((r.lr, r.weight_decay) != (lr * r.batch / 128, decay), f"lr {r.lr:.3g} and decay {r.weight_decay:g}"),
+            (
+                r.steps == "sgd" and (r.lr, r.weight_decay) != (lr * r.batch / 128, decay),
+                f"lr {r.lr:.3g} and decay {r.weight_decay:g}",
+            ),
             (r.c != 2, f"c = {r.c:.3g}, not 2"),
             (not r.centralize, "rows not centred"),
             (not r.spherize, "rows not on the sphere"),
             (r.decay_scale_bias, "decay of scale and bias, too"),
-            (r.sigma > 0 and r.schedule != _SCHEDULES[r.net], f"{r.schedule} noise"),
+            (r.sigma > 0 and r.schedule != _SCHEDULES.get(r.net), f"{r.schedule} noise"),
             (r.sigma == 0, "no noise"),
         ]
     return [text for holds, text in found if holds]
@@ -70,7 +76,7 @@ def _gaps(r: Recipe) -> list[str]:
     found = [
         (noisy and r.net != "wrn", f"σ = {r.sigma:g}"),
         (noisy, f"noise per {'sample' if r.noise_per_sample else 'step'}"),
-        (not ours, f"lr {r.lr:.3g} and decay {r.weight_decay:g} of {decayed}"),
+        (not ours and r.steps == "sgd", f"lr {r.lr:.3g} and decay {r.weight_decay:g} of {decayed}"),
         (branches and r.residual == "sum", f"γ of branches starts at {r.residual_gamma:.2g}"),
         (r.residual == "nf", f"branches scaled as in NF-ResNet, α = {r.residual_alpha:g}"),
         (r.ws_gain is not None and "ws" in r.method, f"rows of norm {r.ws_gain or 0:.3g}"),

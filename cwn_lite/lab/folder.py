@@ -1,4 +1,4 @@
-"""Images in a tree ``root/{train,test}/<class>/*``."""
+"""Images in a tree ``root/{train,test}/<class>/*``; ``val`` may stand for ``test``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .errors import LabError
 SPLITS = ("train", "test")
 
 
-def is_image_folder(path: Path) -> bool:
-    """Whether ``path`` holds both splits."""
-    return all((path / split).is_dir() for split in SPLITS)
+def splits(path: Path) -> tuple[str, str] | None:
+    """Return the names of the folders to train and to test on, or ``None`` if ``path`` does not hold them."""
+    return next((found for found in (SPLITS, ("train", "val")) if all((path / s).is_dir() for s in found)), None)
 
 
 def class_names(path: Path, classes: int) -> list[str]:
@@ -31,9 +31,10 @@ def class_names(path: Path, classes: int) -> list[str]:
     Raises:
         LabError: the splits name their classes differently, or there is another number of them.
     """
-    train, test = ({entry.name for entry in _entries(path / split) if entry.is_dir()} for split in SPLITS)
+    both = splits(path) or SPLITS
+    train, test = ({entry.name for entry in _entries(path / split) if entry.is_dir()} for split in both)
     if train != test:
-        apart = zip(SPLITS, (train - test, test - train), strict=True)
+        apart = zip(both, (train - test, test - train), strict=True)
         only = [f"only in {split}: {listed(names)}" for split, names in apart if names]
         raise LabError(f"{path}: the splits name their classes differently ({'; '.join(only)}); name them alike")
     if len(train) != classes:
@@ -42,7 +43,9 @@ def class_names(path: Path, classes: int) -> list[str]:
     return sorted(train)
 
 
-def read(path: Path, split: str, *, side: int, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def read(
+    path: Path, split: str, *, side: int, classes: int, reduce: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return images (n, 3, side, side) uint8 and labels (n,), classes and files in alphabetical order.
 
     Every file whose ending Pillow knows is read. What else lies there is left out, and said on stderr, but for
@@ -50,9 +53,10 @@ def read(path: Path, split: str, *, side: int, classes: int) -> tuple[NDArray[np
 
     Args:
         path: the root of the tree.
-        split: ``train`` or ``test``.
+        split: ``train``, ``test`` or ``val``.
         side: height and width that every image must have.
         classes: number of class folders that there must be.
+        reduce: larger images are taken, too, as by :func:`cwn_lite.lab.picture.read`.
 
     Raises:
         LabError: classes that differ between the splits or from their number, an empty class, a picture outside of
@@ -76,7 +80,7 @@ def read(path: Path, split: str, *, side: int, classes: int) -> tuple[NDArray[np
         if not files:
             raise LabError(f"{path / split / name}: no images in this class folder")
         for file in files:
-            images.append(picture.read(file, side))
+            images.append(picture.read(file, side, reduce=reduce))
             labels.append(label)
     if left_out:
         listing = listed(str(entry.relative_to(path / split)) for entry in left_out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from .models import CNN, Block, Norm, ResNet, WideBlock, WideResNet, initialize
 from .recipe import Recipe
 from .reparameterize import RowGain, centered_weight_norm, weight_norm
 from .seeding import generator
+from .vision import import_torchvision
 
 
 def _standardize(layer: nn.Conv2d, recipe: Recipe) -> nn.Conv2d:
@@ -92,12 +93,25 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     # On the device before the optimizer sees the parameters; channels-last is the faster layout on both. (torch's
     # overloads of `to` do not know that a module takes a memory format.)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # One kernel for all parameters on a GPU; on a CPU torch's default, with which the recorded runs were made.
-    fused = True if torch.device(device).type == "cuda" else None
-    groups = _groups(model, recipe)
-    optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=fused)
+    optimizer = _optimizer(model, recipe, torch.device(device))
     constraint = _constrain(model, optimizer, recipe)
     return Built(cwn.fuse(model) if recipe.method == "ours" else model, optimizer, constraint)
+
+
+def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+    if recipe.steps == "sgd":
+        # One kernel for all parameters on a GPU; on a CPU torch's default, with which the recorded runs were made.
+        fused = True if device.type == "cuda" else None
+        return torch.optim.SGD(_groups(model, recipe), lr=recipe.lr, momentum=recipe.momentum, fused=fused)
+    turning = [trained_weight(layer) for layer in _convolutions(model)]
+    turns = {id(weight) for weight in turning}
+    groups = _decayed_and_free(model, recipe)
+    for group in groups:
+        group["params"] = [p for p in group["params"] if id(p) not in turns]
+        group |= {"turn": False, "rate": recipe.rest}
+    centred = recipe.method == "ours" and recipe.centralize
+    groups.insert(0, {"params": turning, "turn": True, "centralize": centred, "weight_decay": 0.0})
+    return cwn.AngularMuon(groups, lr=recipe.lr, momentum=recipe.momentum, coherence_decay=recipe.coherence_decay)
 
 
 def _constrain(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> cwn.Constraint | None:
@@ -137,6 +151,9 @@ def _convolutions(model: nn.Module) -> list[nn.Conv2d]:
 def _set_residual_gamma(model: nn.Module, gamma: float) -> None:
     """Set the scale that ends each residual branch, where the method has one: a layer's, or the row gain's."""
     for block in model.modules():
+        if type(block).__name__ == "BasicBlock":  # torchvision's
+            assert isinstance(block.bn2, nn.Module) and isinstance(block.bn2.weight, nn.Parameter)
+            nn.init.constant_(block.bn2.weight, gamma)
         if not isinstance(block, Block | WideBlock):
             continue
         last = block.branch[-1]
@@ -162,6 +179,9 @@ def _network(recipe: Recipe) -> nn.Module:
     else:
         norm = None
     shape = SHAPES[recipe.data]
+    if recipe.net == "imagenet-resnet":
+        model: nn.Module = import_torchvision().models.resnet18(num_classes=shape.classes, norm_layer=norm)
+        return model
     networks: dict[str, Callable[..., nn.Module]] = {"cnn": CNN, "resnet": ResNet, "wrn": WideResNet}
     network = partial(networks[recipe.net], in_channels=shape.channels, classes=shape.classes, norm=norm)
     if recipe.residual == "nf":
@@ -169,9 +189,13 @@ def _network(recipe: Recipe) -> nn.Module:
     return network(recipe.depth, recipe.width)
 
 
-def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     if recipe.decay_scale_bias:
         return [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}]
+    return _decayed_and_free(model, recipe)
+
+
+def _decayed_and_free(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     decayed, free = cwn.param_groups(model, recipe.weight_decay)
     # The trained length of a row is its scale, wherever the parametrization keeps it.
     gains = [p for name, p in model.named_parameters() if name.endswith((".g", ".original0"))]

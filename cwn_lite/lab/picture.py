@@ -26,7 +26,11 @@ def suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN)
 
 
-def read(file: Path, side: int) -> NDArray[np.uint8]:
+# Photographs larger than this on a side are refused before they are decoded.
+LARGEST = 20_000
+
+
+def read(file: Path, side: int, *, reduce: bool = False) -> NDArray[np.uint8]:
     """Return a picture as stored, (side, side, 3) uint8: grey in three equal channels, 16 bits scaled to 8.
 
     Like Pillow and torchvision, it leaves a rotation that the camera only noted in the file (EXIF) to the viewer.
@@ -34,6 +38,7 @@ def read(file: Path, side: int) -> NDArray[np.uint8]:
     Args:
         file: one still picture, of any format that Pillow reads.
         side: height and width that it must have; a larger one is refused before it is decoded.
+        reduce: take larger pictures, too: the square in the middle, each pixel the mean over its area.
 
     Raises:
         LabError: no file, not readable, damaged, of another size, several pictures in one file, transparent in
@@ -47,10 +52,13 @@ def read(file: Path, side: int) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as image:
-                _check_size(image.size, side)
+                if not (reduce and side <= min(image.size) and max(image.size) <= LARGEST):
+                    _check_size(image.size, side)
                 if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # MPO: a photograph and its previews
                     raise LabError(f"{image.n_frames} pictures in one file; keep one")
                 pixels = _rgb(image)
+        if reduce:
+            pixels = _reduced(pixels, side)
         _check_size((pixels.shape[1], pixels.shape[0]), side)  # an icon's header may lie
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise LabError(f"{file}: {error} The recipe expects {side} x {side}") from None
@@ -66,6 +74,16 @@ def read(file: Path, side: int) -> NDArray[np.uint8]:
 def _check_size(size: tuple[int, int], side: int) -> None:
     if size != (side, side):
         raise LabError(f"{size[0]} x {size[1]} pixels where the recipe expects {side} x {side}")
+
+
+def _reduced(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    square = min(height, width)
+    top, left = (height - square) // 2, (width - square) // 2
+    middle = Image.fromarray(np.ascontiguousarray(pixels[top : top + square, left : left + square]))
+    return np.asarray(middle.resize((side, side), Image.Resampling.BOX))
 
 
 def _rgb(image: Any) -> NDArray[np.uint8]:

@@ -10,14 +10,15 @@ from typing import Any
 
 METHODS = ("ours", "bn", "gn", "ws", "ws+bn", "ws+gn", "plain", "wn", "cwn")
 CHOICES: dict[str, tuple[str, ...]] = {
-    "data": ("cifar10", "cifar100", "digits"),
+    "data": ("cifar10", "cifar100", "digits", "imagenette64"),
     "augment": ("crop4-flip", "none"),
     "policy": ("none", "autoaugment", "fastaa"),
-    "net": ("cnn", "resnet", "wrn"),
+    "net": ("cnn", "resnet", "wrn", "imagenet-resnet"),
     "method": METHODS,
     "schedule": ("constant", "linear"),
     "residual": ("sum", "nf"),
     "classifier": ("free", "centred", "constrained"),
+    "steps": ("sgd", "angular"),
 }
 
 
@@ -31,10 +32,12 @@ class Recipe:
 
     Args:
         name: what people call it; not part of the hash.
-        data: ``cifar10``, ``cifar100`` or ``digits``.
+        data: ``cifar10``, ``cifar100``, ``digits`` or ``imagenette64``.
         augment: ``crop4-flip`` (4 pixels of zeros around, random crop, mirror; one draw per image) or ``none``.
-        net: ``cnn`` (the paper's), ``resnet`` (He et al.'s for CIFAR) or ``wrn`` (WideResNet).
-        depth: convolutions of ``cnn``, a multiple of 3; ``6 n + 2`` layers of ``resnet``, ``6 n + 4`` of ``wrn``.
+        net: ``cnn`` (the paper's), ``resnet`` (He et al.'s for CIFAR), ``wrn`` (WideResNet) or ``imagenet-resnet``
+            (He et al.'s for ImageNet, as torchvision builds it).
+        depth: convolutions of ``cnn``, a multiple of 3; ``6 n + 2`` layers of ``resnet``, ``6 n + 4`` of ``wrn``; 18
+            of ``imagenet-resnet``.
         width: channels of the first stage (64 is the paper's CNN, 16 the CIFAR ResNet's, 160 WideResNet-28-10's).
         method: one of ``METHODS``.
         c: squared norm of a constrained row (ours).
@@ -65,6 +68,10 @@ class Recipe:
         residual_alpha: ``α`` of ``nf``.
         classifier: ``free``; ``centred`` rows of zero mean; or ``constrained`` as all other weights (ours).
         warmup_epochs: the learning rate rises to the cosine in equal steps for so many epochs.
+        steps: ``sgd``; or ``angular``, where ``lr`` is the angle that rows of convolutions turn per step, against
+            orthogonalized momentum, and all else takes AdamW's steps with ``weight_decay`` on the classifier alone.
+        rest: rate of AdamW as a multiple of ``lr`` (angular steps).
+        coherence_decay: strength of the pull that keeps rows from agreeing (angular steps).
 
     Raises:
         ValueError: a value outside its range; the text names the field.
@@ -105,15 +112,31 @@ class Recipe:
     residual_alpha: float = field(default=0.2, metadata={"later": True})
     classifier: str = field(default="free", metadata={"later": True})
     warmup_epochs: int = field(default=0, metadata={"later": True})
+    steps: str = field(default="sgd", metadata={"later": True})
+    rest: float = field(default=0.2, metadata={"later": True})
+    coherence_decay: float = field(default=1.0, metadata={"later": True})
 
     def __post_init__(self) -> None:
         for key, allowed in CHOICES.items():
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{key}={getattr(self, key)!r}: choose one of {', '.join(allowed)}")
-        for key in ("width", "groups", "batch", "epochs", "lr", "c", "init_scale", "residual_alpha", "train_images"):
+        for key in (
+            "width",
+            "groups",
+            "batch",
+            "epochs",
+            "lr",
+            "c",
+            "init_scale",
+            "residual_alpha",
+            "train_images",
+            "rest",
+        ):
             if getattr(self, key) is not None and not getattr(self, key) > 0:
                 raise ValueError(f"{key}={getattr(self, key)!r} must be positive")
-        for key in ("sigma", "weight_decay", "momentum", "cutout", "validation", "warmup_epochs"):
+        if not self.rest > 0:
+            raise ValueError(f"rest={self.rest!r} must be positive")
+        for key in ("sigma", "weight_decay", "momentum", "cutout", "validation", "warmup_epochs", "coherence_decay"):
             if not getattr(self, key) >= 0:
                 raise ValueError(f"{key}={getattr(self, key)!r} must not be negative")
         if self.net == "cnn" and (self.depth < 3 or self.depth % 3):
@@ -122,6 +145,8 @@ class Recipe:
             raise ValueError(f"depth={self.depth}: a CIFAR ResNet has 6 n + 2 layers, for instance 20 or 110")
         if self.net == "wrn" and (self.depth < 10 or self.depth % 6 != 4):
             raise ValueError(f"depth={self.depth}: a WideResNet has 6 n + 4 layers, for instance 28")
+        if self.net == "imagenet-resnet":
+            self._check_imagenet_resnet()
         if self.net == "wrn" and self.residual_gamma == 0:
             raise ValueError("residual_gamma=0: behind it comes a ReLU, which would pass no gradient; choose 1 or less")
         if self.net == "cnn" and self.residual != "sum":
@@ -134,6 +159,14 @@ class Recipe:
             raise ValueError("classifier='constrained' as all other weights, and those are not: choose a constraint")
         if self.classifier != "free" and self.method != "ours":
             raise ValueError(f"classifier={self.classifier!r} is a constraint, and method={self.method!r} has none")
+
+    def _check_imagenet_resnet(self) -> None:
+        if (self.depth, self.width) != (18, 64):
+            raise ValueError(f"depth={self.depth}, width={self.width}: imagenet-resnet has 18 layers and width 64")
+        if self.method not in ("ours", "bn", "gn", "ws+bn", "ws+gn"):
+            raise ValueError(f"method={self.method!r} leaves norms out, which torchvision's networks have")
+        if self.residual != "sum":
+            raise ValueError(f"residual={self.residual!r}: torchvision's networks add their branches plainly")
 
     @property
     def sha(self) -> str:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from . import ablations, paper_recipes, small_recipes
+from . import ablations, angular_recipes, paper_recipes, small_recipes
 from .errors import LabError
 from .grid import grid
 from .recipe import Recipe
@@ -22,6 +22,8 @@ def _all() -> Iterator[Recipe]:
     yield from ablations.residuals()
     yield from ablations.batches()
     yield from grid()
+    yield from angular_recipes.search()
+    yield from angular_recipes.finals()
 
 
 def _first_of_each() -> dict[str, Recipe]:

@@ -117,7 +117,7 @@ class Trainer:
         with record_function("data"):
             x, target, weight = self._next_batch()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr()
+            group["lr"] = self.lr() * group.get("rate", 1.0)
         self.model.train()
         with record_function("forward"):
             logits = self._forward(x)

@@ -1,0 +1,216 @@
+"""An optimizer whose rate on weight matrices is an angle: orthogonalized momentum there, AdamW for the rest."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.adamw import adamw
+
+from cwn_lite.checks import check_bool, check_count, check_nonnegative, check_real_dense
+from cwn_lite.rows import Layout, copy_rows_, local_part, to_rows
+from cwn_lite.sharded import copy_whole_, gathered, whole
+from cwn_lite.turning import turned
+
+Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
+
+
+class AngularMuon(Optimizer):
+    """Turn weight rows by an angle per step, against orthogonalized momentum; step all else by AdamW.
+
+    A group with ``turn=True`` holds weights of layers. Each is the matrix of its rows, ``(out, fan-in)``, or one such
+    matrix for each group of a grouped convolution, and takes the step of :func:`cwn_lite.turned` against the Nesterov
+    momentum of its gradient: ``lr`` is the angle in radians by which rows turn, in the mean square, whatever the size
+    of gradients and weights. All other groups take the step of :class:`torch.optim.AdamW`.
+    :func:`cwn_lite.angular_groups` makes the groups of a model. The step leaves the constraint set to second order;
+    :func:`cwn_lite.constrain` takes weights back.
+
+    Schedulers, state dicts, gradient scaling and DistributedDataParallel work as with any optimizer of torch. Under
+    FSDP2 an orthogonalization needs the whole matrix: weight and momentum are gathered, two collectives per weight,
+    every process computes the same step and keeps its rows. A row whose gradient is zero or non-finite stays where it
+    is, with its momentum decayed. Nothing makes a GPU wait for the host.
+
+    Args:
+        params: parameters or groups. Keys of a group besides those below: ``transposed`` and ``groups``, how the
+            weights of a turning group are stored, as for :func:`cwn_lite.project_`.
+        lr: angle in radians of turning groups, rate of AdamW in the others.
+        momentum: of turning groups, in [0, 1).
+        nesterov: look ahead by one step of momentum.
+        coherence_decay: strength of the pull that keeps the rows of a weight from agreeing.
+        centralize: rows of turning groups are to keep zero mean.
+        turn: default of the key; without groups, whether all parameters turn.
+        betas: of AdamW.
+        eps: of AdamW.
+        weight_decay: of AdamW; turning rows have a norm that the constraint keeps.
+
+    Raises:
+        TypeError: a value of another kind, or a parameter to turn that is complex or sparse.
+        ValueError: a value out of range, or a parameter to turn with fewer than two axes.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> weight = torch.nn.Parameter(torch.randn(8, 16))
+        >>> optimizer = AngularMuon([weight], lr=0.1, coherence_decay=0.0, centralize=False)
+        >>> before = weight.detach().clone()
+        >>> weight.square().sum().mul(0.5).add(weight[:, 0].sum()).backward(); optimizer.step()
+        >>> turn = (weight.detach() - before).norm() / before.norm()
+        >>> round(float(turn), 3)
+        0.1
+
+    Reference: Jordan et al., Muon, 2024; Loshchilov and Hutter, AdamW, ICLR 2019.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 0.015,
+        *,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        coherence_decay: float = 1.0,
+        centralize: bool = True,
+        turn: bool = True,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "nesterov": nesterov,
+            "coherence_decay": coherence_decay,
+            "centralize": centralize,
+            "turn": turn,
+            "transposed": False,
+            "groups": 1,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+        }
+        _check(defaults)
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group, as torch's optimizers do, once its values and parameters were checked."""
+        _check(self.defaults | param_group)
+        if param_group.get("turn", self.defaults["turn"]):
+            held = param_group["params"]
+            held = [held] if isinstance(held, Tensor) else list(held)
+            for each in held:
+                parameter = each[1] if isinstance(each, tuple) else each
+                check_real_dense("a parameter to turn", parameter)
+                if parameter.ndim < 2:
+                    shape = tuple(parameter.shape)
+                    raise ValueError(
+                        f"a parameter to turn has shape {shape}, which has no rows; put it into a group with turn=False"
+                    )
+            param_group = param_group | {"params": held}
+        super().add_param_group(param_group)
+
+    @overload
+    def step(self, closure: None = ...) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Take one step.
+
+        Args:
+            closure: evaluates the model again and returns the loss.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            moving = [p for p in group["params"] if p.grad is not None]
+            if group["turn"]:
+                self._turn(moving, group)
+            else:
+                self._adapt(moving, group)
+        return loss
+
+    def _turn(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        """Turn weights; those of one shape together."""
+        stored: Layout = {"transposed": group["transposed"], "groups": group["groups"]}
+        alike: dict[tuple[object, ...], list[Tensor]] = defaultdict(list)
+        for weight in weights:
+            alike[weight.shape, weight.dtype, weight.device, hasattr(weight, "placements")].append(weight)
+        for same in alike.values():
+            directions = self._directions(same, group, stored)
+            rows = torch.stack([to_rows(whole(weight), **stored) for weight in same])
+            # Each group of a grouped convolution is a matrix of its own.
+            split = (group["groups"], -1)
+            new = turned(
+                rows.unflatten(1, split),
+                directions.unflatten(1, split),
+                group["lr"],
+                coherence_decay=group["coherence_decay"],
+                centralize=group["centralize"],
+            )
+            for weight, mine in zip(same, new.flatten(1, 2), strict=True):
+                copy_whole_(weight, mine, **stored)
+
+    def _directions(self, weights: list[Tensor], group: dict[str, Any], stored: Layout) -> Tensor:
+        """Return the momenta of weights of one shape, ``(k, rows, n)``, zero in rows that have no usable gradient."""
+        buffers = []
+        for weight in weights:
+            state = self.state[weight]
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = torch.zeros_like(weight, memory_format=torch.preserve_format)
+            buffers.append(local_part(state["momentum_buffer"], transposed=stored["transposed"]))
+        parts = [local_part(w.grad, transposed=stored["transposed"]) for w in weights if w.grad is not None]
+        grads = torch.stack([to_rows(part, **stored) for part in parts])
+        largest = grads.abs().amax(-1, keepdim=True)
+        moved = (largest > 0) & largest.isfinite()
+        grads = torch.where(moved, grads, 0.0)
+        momenta = torch.stack([to_rows(buffer, **stored) for buffer in buffers]).mul_(group["momentum"]).add_(grads)
+        for buffer, momentum in zip(buffers, momenta, strict=True):
+            copy_rows_(buffer, momentum, **stored)
+        if group["nesterov"]:
+            momenta = momenta.mul_(group["momentum"]).add_(grads)
+        momenta = torch.where(moved, momenta, 0.0)
+        if hasattr(weights[0], "placements"):
+            momenta = torch.stack([gathered(w, m, stored) for w, m in zip(weights, momenta, strict=True)])
+        return momenta
+
+    def _adapt(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """Let torch's AdamW step."""
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
+                state["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+                state["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+        states = [self.state[parameter] for parameter in parameters]
+        adamw(
+            parameters,
+            [parameter.grad for parameter in parameters if parameter.grad is not None],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )
+
+
+def _check(group: dict[str, Any]) -> None:
+    """Raise unless the values of a group are what they should be."""
+    if not isinstance(group["lr"], Tensor):
+        check_nonnegative("lr", group["lr"])
+    for key in ("coherence_decay", "eps", "weight_decay"):
+        check_nonnegative(key, group[key])
+    for key, value in (("momentum", group["momentum"]), *(("each of betas", beta) for beta in group["betas"])):
+        if check_nonnegative(key, value) >= 1:
+            raise ValueError(f"{key} must be below 1, got {value}")
+    for key in ("nesterov", "centralize", "turn", "transposed"):
+        check_bool(key, group[key])
+    check_count("groups", group["groups"], 1)

@@ -1,0 +1,53 @@
+"""Steps by an angle: the search for a recommended recipe on held-out images, then the recipe beside batch norm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from cwn_lite import C_CENTERED
+
+from .recipe import Recipe
+from .settings import CNN_QUARTER, RESNET_18, RESNET_20
+
+ANGULAR: dict[str, Any] = {"steps": "angular", "lr": 0.015, "weight_decay": 0.05, "decay_scale_bias": False}
+OURS: dict[str, Any] = {**ANGULAR, "method": "ours", "c": C_CENTERED}
+BN: dict[str, Any] = {**ANGULAR, "method": "bn", "coherence_decay": 0.0}
+METHODS: dict[str, dict[str, Any]] = {"ours": OURS, "bn": BN}
+
+# What screens; residual branches start at one over the root of their number.
+SCREENS: dict[str, dict[str, Any]] = {
+    "cnn16": {**CNN_QUARTER, "train_images": 10_000, "validation": 5000, "epochs": 6},
+    "resnet20": {**RESNET_20, "residual_gamma": 9**-0.5, "train_images": 10_000, "validation": 5000, "epochs": 6},
+}
+RATES = (0.005, 0.015, 0.045)
+
+
+def search() -> Iterator[Recipe]:
+    """Yield the screening runs: rates, strengths of the pull and rates of AdamW, judged on held-out images."""
+    for screen, fields in SCREENS.items():
+        for lr, method in product(RATES, METHODS):
+            yield Recipe(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **METHODS[method], "lr": lr})
+        for lr, pull in product(RATES[1:], (0.0, 0.3, 3.0)):
+            changes = {"lr": lr, "coherence_decay": pull}
+            yield Recipe(name=f"search-{screen}-ours-lr{lr:g}-pull{pull:g}", **{**fields, **OURS, **changes})
+        for lr, rest in product(RATES[1:], (0.07, 0.6)):
+            yield Recipe(
+                name=f"search-{screen}-ours-lr{lr:g}-rest{rest:g}", **{**fields, **OURS, "lr": lr, "rest": rest}
+            )
+        for lr in (0.03, 0.06):
+            for method in METHODS:
+                yield Recipe(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **METHODS[method], "lr": lr})
+
+
+FINALS: dict[str, dict[str, Any]] = {
+    "resnet18": {**RESNET_18, "residual_gamma": 8**-0.5, "epochs": 5},
+}
+
+
+def finals() -> Iterator[Recipe]:
+    """Yield the recommended recipe and batch norm with the same steps, at the rate, a third and three times of it."""
+    for (name, fields), method in product(FINALS.items(), METHODS):
+        for lr in RATES:
+            yield Recipe(name=f"angular-{name}-{method}-lr{lr:g}", **{**fields, **METHODS[method], "lr": lr})

@@ -1,0 +1,87 @@
+"""One step that turns every row of a matrix by the same angle, and the pull that keeps rows from agreeing."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from cwn_lite.checks import check_nonnegative, check_real_dense
+from cwn_lite.orthogonal import orthogonalize
+
+
+def turned(
+    rows: Tensor,
+    direction: Tensor,
+    lr: float | Tensor,
+    *,
+    coherence_decay: float = 0.0,
+    centralize: bool = True,
+) -> Tensor:
+    """Return ``rows`` after a step against ``direction`` that turns them by an angle of ``lr``, in the mean square.
+
+    ``w̃ = W − lr ‖W‖_F O / ‖O‖_F − lr κ W Wᵀ W / (c ρ²)``,  ``O = UVᵀ`` of the tangent part of ``direction``
+
+    All singular values of the step are equal: however much the rows of a gradient agree, the step stretches no
+    input more than a random one of its size would. The tangent part has zero mean per row (if ``centralize``) and is
+    orthogonal to the row, so that the step turns rows and does not grow them, to first order.
+
+    Rows of fixed norm still stretch an input by up to the square root of their number, if they agree. The last
+    term pulls them apart: it is the gradient of ``‖W Wᵀ‖_F² / 4``, in units of ``c = ‖W‖_F² / out`` and of the
+    largest singular value ``√c ρ``, ``ρ = 1 + √(out / n)``, of random rows. Steps that always agree would take
+    singular values no further than ``√c (ρ² / κ)^⅓``, whatever the angle.
+
+    Args:
+        rows: ``W``, ``(..., out, n)``.
+        direction: ``(..., out, n)``, such as the momentum. A row of zeros or with a non-finite value stays as it is.
+        lr: angle in radians.
+        coherence_decay: strength ``κ`` of the pull, at least 0.
+        centralize: rows are to keep zero mean.
+
+    Returns:
+        ``(..., out, n)``, in the dtype of ``rows``; computed in float32 or better. Not yet projected.
+
+    Raises:
+        TypeError: an argument is complex, integer or sparse.
+        ValueError: the shapes differ or have fewer than two axes; ``coherence_decay`` is negative.
+
+    Example:
+        >>> w = torch.tensor([[1.0, -1.0, 0.0], [1.0, 1.0, -2.0]])
+        >>> step = turned(w, torch.tensor([[1.0, 1.0, -2.0], [0.0, 0.0, 0.0]]), 0.1) - w
+        >>> step.norm(dim=1) / w.norm(dim=1)
+        tensor([0.1000, 0.0000])
+
+    Reference: Jordan et al., Muon, 2024, for orthogonalized momentum; Brock et al., BigGAN, ICLR 2019, for the pull,
+    which on rows of fixed norm is their orthogonal regularization without the diagonal.
+    """
+    for name, value in (("rows", rows), ("direction", direction)):
+        check_real_dense(name, value)
+    if rows.shape != direction.shape or rows.ndim < 2:
+        shapes = f"{tuple(rows.shape)} and {tuple(direction.shape)}"
+        raise ValueError(f"rows and direction have shapes {shapes}; give two of one shape (..., out, n)")
+    check_nonnegative("coherence_decay", coherence_decay)
+    return _turned(rows, direction, lr, coherence_decay, centralize)
+
+
+def _turned(rows: Tensor, direction: Tensor, lr: float | Tensor, coherence_decay: float, centralize: bool) -> Tensor:
+    dtype = torch.promote_types(rows.dtype, torch.float32)
+    w, d = rows.to(dtype), direction.to(dtype)
+    largest = d.abs().amax(-1, keepdim=True)
+    moved = (largest > 0) & largest.isfinite()
+    d = torch.where(moved, d, 0.0)
+    if centralize:
+        d = d - d.mean(-1, keepdim=True)
+    square = w.square().sum(-1, keepdim=True)
+    unit = w * square.rsqrt().nan_to_num(posinf=0.0)
+    d = d - unit * (unit * d).sum(-1, keepdim=True)
+    step = orthogonalize(torch.where(moved, d, 0.0))
+    # Of the rows that move: the others take no part in the length.
+    length = torch.where(moved, square, 0.0).sum((-2, -1), keepdim=True).sqrt()
+    norm = torch.linalg.matrix_norm(step, keepdim=True)
+    step = step * (length / norm.clamp_min(torch.finfo(dtype).tiny))
+    if coherence_decay:
+        out, n = w.shape[-2:]
+        gram_then_rows = (w @ w.mT) @ w if out <= n else w @ (w.mT @ w)
+        edge = square.mean(-2, keepdim=True) * (1 + math.sqrt(out / n)) ** 2
+        step = step + torch.where(moved, gram_then_rows * (coherence_decay / edge), 0.0)
+    new: Tensor = w - lr * step
+    return new.to(rows.dtype)
