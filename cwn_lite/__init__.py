@@ -29,6 +29,7 @@ from cwn_lite.report import Report as Report
 from cwn_lite.report import report as report
 from cwn_lite.rows import register_linear_map as register_linear_map
 from cwn_lite.standardize import weight_standardization as weight_standardization
+from cwn_lite.start import scale_branches as scale_branches
 from cwn_lite.surgery import replace_batchnorm as replace_batchnorm
 from cwn_lite.turning import turned as turned
 
@@ -55,6 +56,7 @@ __all__ = [
     "register_linear_map",
     "replace_batchnorm",
     "report",
+    "scale_branches",
     "set_noise",
     "turned",
     "unfuse",

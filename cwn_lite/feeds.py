@@ -53,11 +53,16 @@ class Feeds:
         self.users: dict[str, set[str]] = {}
         self.touched: set[str] = set()  # modules that are, or may be, used in another way than by a traced call
         self.failures: dict[str, str] = {}  # name of a module whose forward could not be traced -> why
-        self.graphs: list[fx.Graph] = []  # of the whole model, where it could be traced
+        self.traced: list[tuple[str, fx.Graph]] = []  # name of what was traced, and its graph
         self.modules = dict(model.named_modules())
         self._names: dict[int, str] = {id(module): name for name, module in self.modules.items()}
         for training in modes:
             self._search(model, training)
+
+    @property
+    def graphs(self) -> list[fx.Graph]:
+        """Those of the whole model, where it could be traced."""
+        return [graph for name, graph in self.traced if not name]
 
     def _search(self, module: nn.Module, training: bool | None) -> None:
         """Trace ``module``; where that fails or leaves parts out, trace those parts on their own."""
@@ -71,8 +76,7 @@ class Feeds:
                 kind = type(error).__name__
                 self.failures[name] = f"{kind}: {' '.join(str(error).split())}"[:200]
         else:
-            if not name:
-                self.graphs += [reading.graph for reading in readings]
+            self.traced += [(name, reading.graph) for reading in readings]
             for reading in readings:
                 self._read(module, reading.graph)
                 self.touched |= {f"{name}.{used}".lstrip(".").rpartition(".")[0] for used in reading.used}

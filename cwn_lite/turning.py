@@ -19,16 +19,17 @@ def turned(
 ) -> Tensor:
     """Return ``rows`` after a step against ``direction`` that turns them by an angle of ``lr``, in the mean square.
 
-    ``w̃ = W − lr ‖W‖_F O / ‖O‖_F − lr κ W Wᵀ W / (c ρ²)``,  ``O = UVᵀ`` of the tangent part of ``direction``
+    ``W̃ = W − lr ‖W‖_F O / √r − lr κ W Wᵀ W / (c ρ²)``,  ``O = UVᵀ`` of the tangent part of ``direction``
 
-    All singular values of the step are equal: however much the rows of a gradient agree, the step stretches no
-    input more than a random one of its size would. The tangent part has zero mean per row (if ``centralize``) and is
-    orthogonal to the row, so that the step turns rows and does not grow them, to first order.
+    All singular values of the first step are ``lr ‖W‖_F / √r`` with ``r = min(out, n)``, or 0: however much the rows
+    of a gradient agree, it stretches no input more than any other. Rows turn by ``lr`` where ``direction`` has full
+    rank, and by less where it has not. The tangent part has zero mean per row (if ``centralize``) and is orthogonal
+    to the row, so that the step turns rows and does not grow them, to first order.
 
     Rows of fixed norm still stretch an input by up to the square root of their number, if they agree. The last
     term pulls them apart: it is the gradient of ``‖W Wᵀ‖_F² / 4``, in units of ``c = ‖W‖_F² / out`` and of the
-    largest singular value ``√c ρ``, ``ρ = 1 + √(out / n)``, of random rows. Steps that always agree would take
-    singular values no further than ``√c (ρ² / κ)^⅓``, whatever the angle.
+    largest singular value ``√c ρ``, ``ρ = 1 + √(out / n)``, of random rows. Under steps that go on agreeing, singular
+    values grow until pull and step balance, which is where they do at any angle.
 
     Args:
         rows: ``W``, ``(..., out, n)``.
@@ -47,7 +48,7 @@ def turned(
     Example:
         >>> w = torch.tensor([[1.0, -1.0, 0.0], [1.0, 1.0, -2.0]])
         >>> step = turned(w, torch.tensor([[1.0, 1.0, -2.0], [0.0, 0.0, 0.0]]), 0.1) - w
-        >>> step.norm(dim=1) / w.norm(dim=1)
+        >>> (step.norm(dim=1) / w.norm(dim=1)).round(decimals=2)
         tensor([0.1000, 0.0000])
 
     Reference: Jordan et al., Muon, 2024, for orthogonalized momentum; Brock et al., BigGAN, ICLR 2019, for the pull,
@@ -75,9 +76,9 @@ def _turned(rows: Tensor, direction: Tensor, lr: float | Tensor, coherence_decay
     d = d - unit * (unit * d).sum(-1, keepdim=True)
     step = orthogonalize(torch.where(moved, d, 0.0))
     # Of the rows that move: the others take no part in the length.
-    length = torch.where(moved, square, 0.0).sum((-2, -1), keepdim=True).sqrt()
-    norm = torch.linalg.matrix_norm(step, keepdim=True)
-    step = step * (length / norm.clamp_min(torch.finfo(dtype).tiny))
+    length = torch.where(moved, square, 0.0).sum((-2, -1), keepdim=True)
+    rank = moved.sum((-2, -1), keepdim=True).clamp(1, w.shape[-1])
+    step = step * (length / rank).sqrt()
     if coherence_decay:
         out, n = w.shape[-2:]
         gram_then_rows = (w @ w.mT) @ w if out <= n else w @ (w.mT @ w)
