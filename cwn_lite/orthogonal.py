@@ -53,10 +53,10 @@ def orthogonalize(matrices: Tensor, *, accuracy: float = 0.1, floor: float = 1e-
     bound = torch.linalg.matrix_norm(gram).clamp_min(torch.finfo(x.dtype).tiny)[..., None, None]
     gram = gram / bound
     polynomials = best_polynomials(accuracy, floor)
+    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     root: Tensor | None = None  # so far, root @ x / sqrt(bound) is the result
     for step, (a, b, c) in enumerate(polynomials):
-        factor = b * gram + c * (gram @ gram)
-        factor.diagonal(dim1=-2, dim2=-1).add_(a)
+        factor = a * eye + b * gram + c * (gram @ gram)
         root = factor if root is None else factor @ root
         if step + 1 < len(polynomials):
             gram = factor @ gram @ factor
@@ -65,7 +65,7 @@ def orthogonalize(matrices: Tensor, *, accuracy: float = 0.1, floor: float = 1e-
     return (out.mT if tall else out).to(matrices.dtype)
 
 
-@functools.cache
+@torch.compiler.assume_constant_result
 def best_polynomials(accuracy: float, floor: float) -> tuple[tuple[float, float, float], ...]:
     """Return ``(a, b, c)`` of as many odd polynomials as bring ``[floor, 1]`` to ``1 ± accuracy``.
 
@@ -79,6 +79,11 @@ def best_polynomials(accuracy: float, floor: float) -> tuple[tuple[float, float,
         >>> len(best_polynomials(0.1, 1e-2)), len(best_polynomials(1e-6, 1e-4))
         (4, 9)
     """
+    return _best_polynomials(accuracy, floor)
+
+
+@functools.cache
+def _best_polynomials(accuracy: float, floor: float) -> tuple[tuple[float, float, float], ...]:
     found = []
     low, high = floor, 1.0
     while True:

@@ -118,8 +118,7 @@ def to_rows(weight: Tensor, *, transposed: bool = False, groups: int = 1) -> Ten
     """
     view, dims = row_view(weight, transposed=transposed, groups=groups)
     lead = [d for d in range(view.ndim) if d not in dims]
-    rows = view.permute(*lead, *dims)
-    return rows.reshape(math.prod(rows.shape[: len(lead)]), -1)
+    return view.permute(*lead, *dims).flatten(len(lead)).flatten(0, len(lead) - 1)
 
 
 def copy_rows_(weight: Tensor, rows: Tensor, *, transposed: bool = False, groups: int = 1) -> None:

@@ -74,6 +74,7 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     model = _network(recipe)
     initialize(model, generator(seed, "init"))
     if recipe.method == "ours":
+        _set_residual_gamma(model, recipe.residual_gamma)
         cwn.replace_batchnorm(
             model,
             noise_std=recipe.sigma,
@@ -83,10 +84,10 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
             centralize=recipe.centralize,
             spherize=recipe.spherize,
         )
-    elif recipe.method in REPARAMETERIZE:
-        for layer in _convolutions(model):
+    else:
+        for layer in _convolutions(model) if recipe.method in REPARAMETERIZE else ():
             REPARAMETERIZE[recipe.method](layer, recipe)
-    _set_residual_gamma(model, recipe.residual_gamma)
+        _set_residual_gamma(model, recipe.residual_gamma)
     with torch.no_grad():
         for layer in _convolutions(model):
             trained_weight(layer).mul_(recipe.init_scale)

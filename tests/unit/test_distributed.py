@@ -54,6 +54,15 @@ def test_fused_copies_stay_identical_and_equal_one_process(ranks: list[dict[str,
     assert_same(first["fused"], first["alone"], atol=1e-12)
 
 
+def test_orthogonalized_steps_of_copies_and_of_row_shards_equal_one_process(ranks: list[dict[str, Any]]) -> None:
+    """Of shards the whole matrix is gathered, so the step is the same, to rounding."""
+    for kind in ("ddp", "fsdp"):
+        first, second = (result[kind] for result in ranks)
+        assert_same(first["turned"], second["turned"])
+        assert_same(first["turned"], first["turned alone"], atol=1e-9)
+    assert max(result["fsdp"]["turned violation"] for result in ranks) < 1e-14
+
+
 def test_fused_and_sharded_equals_sharded(ranks: list[dict[str, Any]]) -> None:
     for result in ranks:
         assert_same(result["fsdp"]["fused"], result["fsdp"]["after training"], atol=1e-12)

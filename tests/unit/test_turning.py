@@ -134,7 +134,11 @@ def test_narrow_rows_are_turned_in_float32(dtype: torch.dtype) -> None:
 
 def test_bad_arguments_are_named() -> None:
     w = feasible(4, 8)
-    refused(ValueError, lambda: cwn.turned(w, w[:3], 0.1), "rows and direction", "(4, 8)", "(3, 8)")
-    refused(ValueError, lambda: cwn.turned(w[0], w[0], 0.1), "(8,)")
-    refused(TypeError, lambda: cwn.turned(w.long(), w, 0.1), "rows", "int64")
-    refused(ValueError, lambda: cwn.turned(w, w, 0.1, coherence_decay=-1.0), "coherence_decay", "-1")
+    with refused(ValueError, "rows and direction", "(4, 8)", "(3, 8)"):
+        cwn.turned(w, w[:3], 0.1)
+    with refused(ValueError, "(8,)"):
+        cwn.turned(w[0], w[0], 0.1)
+    with refused(TypeError, "rows", "int64"):
+        cwn.turned(w.long(), w, 0.1)
+    with refused(ValueError, "coherence_decay", "-1"):
+        cwn.turned(w, w, 0.1, coherence_decay=-1.0)

@@ -43,6 +43,15 @@ def fit(model: nn.Module, rows: slice = slice(None), steps: int = STEPS) -> cwn.
     return constraint
 
 
+def turn(model: nn.Module, layers: nn.Module, rows: slice = slice(None)) -> cwn.Constraint:
+    """Train with orthogonalized steps, the groups being those of ``layers``."""
+    optimizer = cwn.AngularMuon(cwn.angular_groups(layers, 0.05))
+    constraint = cwn.constrain(optimizer, model)
+    x, y = mixed_batch()
+    train(model, optimizer, (x[rows], y[rows]), STEPS)
+    return constraint
+
+
 def refusal(model: nn.Module) -> str:
     try:
         cwn.constrain(torch.optim.SGD(model.parameters(), lr=0.1), model)
@@ -59,6 +68,9 @@ def data_parallel(rows: slice) -> dict[str, Any]:
     fused = cwn.fuse(copy.deepcopy(model))
     fit(DistributedDataParallel(fused), rows)
     fit(model)
+    turned, turned_alone = copy.deepcopy(model), copy.deepcopy(model)
+    turn(DistributedDataParallel(turned), turned, rows)
+    turn(turned_alone, turned_alone)
     noisy = cwn.set_noise(mixed_net(), 0.5)
     torch.manual_seed(dist.get_rank())  # each process draws noise of its own
     fit(DistributedDataParallel(noisy), rows)
@@ -69,6 +81,8 @@ def data_parallel(rows: slice) -> dict[str, Any]:
         "alone": model.state_dict(),
         "fused": fused.state_dict(),
         "fused layers": cwn.report(fused).names("fused"),
+        "turned": turned.state_dict(),
+        "turned alone": turned_alone.state_dict(),
         "noisy": noisy.state_dict(),
     }
 
@@ -82,6 +96,7 @@ def sharded(rows: slice) -> dict[str, Any]:
     model, alone = plain_net(), plain_net()
     alone.load_state_dict(model.state_dict())
     fused = cwn.fuse(copy.deepcopy(model))
+    turned, turned_alone = copy.deepcopy(model), copy.deepcopy(model)
     x, y = mixed_batch()
 
     # Alone, on the whole batch; the last two steps repeat the last gradient.
@@ -99,6 +114,9 @@ def sharded(rows: slice) -> dict[str, Any]:
     train(model, optimizer, (x[rows], y[rows]), STEPS)
     fully_shard(fused, mesh=mesh)
     fit(fused, rows)
+    fully_shard(turned, mesh=mesh)
+    turned_constraint = turn(turned, turned, rows)
+    turn(turned_alone, turned_alone)
     after_training = {name: p.full_tensor() for name, p in model.named_parameters()}
     with CommDebugMode() as in_step:
         optimizer.step(), optimizer.step()
@@ -112,6 +130,9 @@ def sharded(rows: slice) -> dict[str, Any]:
         "alone": alone.state_dict(),
         "after training": after_training,
         "fused": {name: p.full_tensor() for name, p in fused.named_parameters()},
+        "turned": {name: p.full_tensor() for name, p in turned.named_parameters()},
+        "turned alone": turned_alone.state_dict(),
+        "turned violation": turned_constraint.violation(),
     }
 
     def placed(layer: nn.Module, placement: object) -> nn.Sequential:

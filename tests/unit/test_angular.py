@@ -1,0 +1,358 @@
+"""`AngularMuon` and its groups: what is promised of an optimizer of torch, and the step against a plain oracle."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from nets import MIXED_ROWS, mixed_batch, mixed_net, train
+from refusals import refused
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import cwn_lite as cwn
+
+
+def optimizer_of(model: nn.Module, lr: float = 0.05, **options: Any) -> cwn.AngularMuon:
+    return cwn.AngularMuon(cwn.angular_groups(model, lr), **options)
+
+
+def as_matrices(weight: Tensor, name: str) -> list[Tensor]:
+    """The matrices of the weights of `mixed_net`, written down by hand."""
+    if name == "3.weight":  # two groups of three outputs
+        return [part.flatten(1) for part in weight.split(3)]
+    if name == "5.weight":  # transposed: (in, out, kernel)
+        return [weight.transpose(0, 1).flatten(1)]
+    return [weight.flatten(1)]
+
+
+def polar(m: Tensor) -> Tensor:
+    u, s, vh = torch.linalg.svd(m, full_matrices=False)
+    keep = s > 1e-9 * s[0]
+    return u[:, keep] @ vh[keep]
+
+
+def test_three_steps_are_those_of_a_plain_oracle() -> None:
+    """Momentum of the gradient, its look-ahead, tangent part, polar factor, pull, projection; AdamW for the rest."""
+    model = mixed_net()
+    optimizer = optimizer_of(model, 0.05)
+    cwn.constrain(optimizer, model, c=3.0)
+    twin = copy.deepcopy(model)
+    rest = [(name, p) for name, p in twin.named_parameters() if name not in MIXED_ROWS]
+    decayed = [p for name, p in rest if name == "10.weight"]
+    free = [p for name, p in rest if name != "10.weight"]
+    adam = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.05}, {"params": free, "weight_decay": 0.0}], lr=0.01, betas=(0.9, 0.99)
+    )
+    momenta = {name: torch.zeros_like(twin.get_parameter(name)) for name in MIXED_ROWS}
+    x, y = mixed_batch()
+    for _ in range(3):
+        before = {name: model.get_parameter(name).detach().clone() for name in MIXED_ROWS}
+        train(model, optimizer, (x, y))
+        twin.zero_grad()
+        F.cross_entropy(twin(x), y).backward()
+        adam.step()
+        for name in MIXED_ROWS:
+            weight = twin.get_parameter(name)
+            assert weight.grad is not None
+            momenta[name] = 0.9 * momenta[name] + weight.grad
+            ahead = weight.grad + 0.9 * momenta[name]
+            new = []
+            for w, d in zip(as_matrices(weight.detach(), name), as_matrices(ahead, name), strict=True):
+                d = d - d.mean(1, keepdim=True)
+                unit = w / w.norm(dim=1, keepdim=True)
+                d = d - unit * (unit * d).sum(1, keepdim=True)
+                step = polar(d) * w.norm() / math.sqrt(min(w.shape))
+                pull = w @ w.mT @ w / (3.0 * (1 + math.sqrt(w.shape[0] / w.shape[1])) ** 2)
+                new.append(cwn.project_rows(w - 0.05 * (step + pull), c=3.0))
+            for mine, expected in zip(as_matrices(model.get_parameter(name).detach(), name), new, strict=True):
+                moved = as_matrices(before[name], name)
+                length = sum(float((e - b).norm()) for e, b in zip(new, moved, strict=True))
+                # `orthogonalize` is right to a tenth.
+                assert (mine - expected).norm() < 0.12 * length
+            with torch.no_grad():
+                weight.copy_(model.get_parameter(name))
+        for (name, p), mine in zip(rest, (model.get_parameter(n) for n, _ in rest), strict=True):
+            torch.testing.assert_close(mine.detach(), p.detach(), msg=name)
+
+
+def test_the_groups_hold_each_parameter_once_in_its_place() -> None:
+    model = mixed_net()
+    groups = cwn.angular_groups(model, 0.02, rest=0.5, weight_decay=0.1)
+    turning = [group for group in groups if group["turn"]]
+    assert [(g["transposed"], g["groups"], len(g["params"])) for g in turning] == [
+        (False, 1, 2),
+        (False, 2, 1),
+        (True, 1, 1),
+    ]
+    held = [id(p) for group in groups for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in model.parameters())
+    decayed, free = [group for group in groups if not group["turn"]]
+    assert [p.shape for p in decayed["params"]] == [(3, 8)] and decayed["weight_decay"] == 0.1
+    assert all(p.ndim == 1 for p in free["params"]) and free["weight_decay"] == 0.0
+    assert {g["lr"] for g in turning} == {0.02} and decayed["lr"] == free["lr"] == 0.01
+
+
+def test_the_groups_are_of_the_weights_that_constrain_takes() -> None:
+    model = mixed_net()
+    for said in ({}, {"exclude": ("0",)}, {"include": ("10",)}, {"classifier": ("8",)}):
+        fresh = copy.deepcopy(model)
+        groups = cwn.angular_groups(fresh, **said)
+        turning = {id(p) for group in groups if group["turn"] for p in group["params"]}
+        constraint = cwn.constrain(cwn.AngularMuon(groups), fresh, **said)
+        assert turning == {id(fresh.get_parameter(name)) for name in constraint.names}
+
+
+def test_batch_norm_gets_the_same_steps() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 16, 4))
+    optimizer = cwn.AngularMuon(cwn.angular_groups(model, 0.02, centralize=False), coherence_decay=0.0)
+    x, y = torch.randn(32, 3, 6, 6) + 1, torch.randint(4, (32,))
+    before, start = copy.deepcopy(model), float(F.cross_entropy(model(x), y).detach())
+    train(model, optimizer, (x, y), 1)
+    first = model[0].weight.detach() - before[0].weight.detach()
+    turn = first.norm() / before[0].weight.detach().norm()
+    assert 0.015 < turn < 0.022 and first.mean().abs() > 1e-6
+    train(model, optimizer, (x, y), 20)
+    assert float(F.cross_entropy(model(x), y).detach()) < 0.5 * start
+
+
+@pytest.mark.parametrize("options", [{}, {"nesterov": False, "coherence_decay": 0.0}, {"momentum": 0.0}])
+def test_it_learns_and_stays_on_the_set(options: dict[str, Any]) -> None:
+    model = mixed_net()
+    optimizer = optimizer_of(model, 0.05, **options)
+    constraint = cwn.constrain(optimizer, model, c=3.0)
+    x, y = mixed_batch()
+    start = float(F.cross_entropy(model(x), y).detach())
+    violations: list[float] = []
+    train(model, optimizer, (x, y), 30, after=lambda: violations.append(constraint.violation()))
+    assert max(violations) < 1e-14
+    assert float(F.cross_entropy(model(x), y).detach()) < 0.5 * start
+
+
+def test_state_dict_round_trip_then_steps_equal_undisturbed() -> None:
+    model, batch = mixed_net(), mixed_batch()
+    optimizer = optimizer_of(model)
+    cwn.constrain(optimizer, model)
+    train(model, optimizer, batch, 3)
+    resumed = mixed_net()
+    resumed_optimizer = optimizer_of(resumed, 0.3)
+    cwn.constrain(resumed_optimizer, resumed)
+    file = io.BytesIO()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
+    file.seek(0)
+    checkpoint = torch.load(file, weights_only=True)
+    resumed.load_state_dict(checkpoint["model"])
+    resumed_optimizer.load_state_dict(checkpoint["optimizer"])
+    assert resumed_optimizer.param_groups[0]["lr"] == 0.05, "rates come from the checkpoint, as in torch"
+    train(model, optimizer, batch, 3)
+    train(resumed, resumed_optimizer, batch, 3)
+    for weight, expected in zip(resumed.parameters(), model.parameters(), strict=True):
+        assert torch.equal(weight, expected)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=4),
+        lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda step: 0.5**step),
+        lambda o: torch.optim.lr_scheduler.OneCycleLR(o, [g["lr"] for g in o.param_groups], total_steps=8),
+    ],
+)
+def test_schedules_turn_the_rates_of_all_groups(schedule: Callable[[Any], Any]) -> None:
+    model = mixed_net()
+    # OneCycleLR moves the momentum, of AdamW by its betas: it asks for one of the two in the defaults.
+    optimizer = optimizer_of(model)
+    scheduler = schedule(optimizer)
+    cwn.constrain(optimizer, model)
+    seen = []
+    for _ in range(4):
+        train(model, optimizer, mixed_batch())
+        seen.append([group["lr"] for group in optimizer.param_groups])
+        scheduler.step()
+    assert all(math.isclose(a[0] / a[-1], 5.0) for a in seen), "in their proportion"
+    assert len({a[0] for a in seen}) == 4
+
+
+def test_the_rate_may_be_a_tensor() -> None:
+    model, twin = mixed_net(), None
+    twin = copy.deepcopy(model)
+    for net, lr in ((model, 0.05), (twin, torch.tensor(0.05, dtype=torch.float64))):
+        turning = cwn.angular_groups(net)[:3]
+        train(net, cwn.AngularMuon([group | {"lr": lr} for group in turning]), mixed_batch(), 3)
+    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_gradient_scaling_skips_a_step_that_overflowed() -> None:
+    model = mixed_net().float()
+    optimizer = optimizer_of(model)
+    constraint = cwn.constrain(optimizer, model)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    x, y = mixed_batch()
+
+    def step(poison: bool) -> None:
+        optimizer.zero_grad()
+        scaler.scale(F.cross_entropy(model(x.float()), y)).backward()
+        if poison:
+            assert model[3].weight.grad is not None
+            model[3].weight.grad[0, 0] = torch.inf
+        scaler.step(optimizer)
+        scaler.update()
+
+    step(poison=False)
+    before = copy.deepcopy(model.state_dict())
+    step(poison=True)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    step(poison=False)
+    assert constraint.violation() < 1e-6 and not torch.equal(model[3].weight, before["3.weight"])
+
+
+@pytest.mark.parametrize("value", [0.0, math.nan, math.inf])
+def test_a_row_without_usable_gradient_stays_and_comes_back(value: float) -> None:
+    """Also with momentum from before; and nothing non-finite is remembered."""
+    model = mixed_net()
+    optimizer = optimizer_of(model)
+    x, y = mixed_batch()
+    train(model, optimizer, (x, y), 2)
+    optimizer.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    grad = model[0].weight.grad
+    assert grad is not None
+    grad[1] = value
+    before = model[0].weight.detach().clone()
+    optimizer.step()
+    moved = (model[0].weight.detach() - before).flatten(1).norm(dim=1)
+    assert moved[1] == 0 and (moved[[0, 2, 3]] > 1e-3).all()
+    train(model, optimizer, (x, y), 1)
+    assert all(p.isfinite().all() for p in model.parameters())
+    assert not torch.equal(model[0].weight[1], before[1])
+
+
+def test_a_parameter_without_gradient_is_not_touched() -> None:
+    model = mixed_net()
+    optimizer = optimizer_of(model)
+    F.cross_entropy(model(mixed_batch()[0]), mixed_batch()[1]).backward()
+    model[3].weight.grad = None
+    model[10].weight.grad = None
+    before = copy.deepcopy(model)
+    optimizer.step()
+    assert torch.equal(model[3].weight, before[3].weight) and torch.equal(model[10].weight, before[10].weight)
+    assert not torch.equal(model[0].weight, before[0].weight)
+    assert all(
+        torch.equal(p.grad, q.grad)
+        for p, q in zip(model.parameters(), before.parameters(), strict=True)
+        if q.grad is not None
+    )
+
+
+def test_memory_formats_and_batching_change_nothing_but_rounding() -> None:
+    torch.manual_seed(0)
+
+    def net() -> nn.Sequential:
+        return nn.Sequential(*(nn.Conv2d(4, 4, 3, padding=1, bias=False) for _ in range(3))).double()
+
+    together, apart, last = net(), None, None
+    apart, last = copy.deepcopy(together), copy.deepcopy(together).to(memory_format=torch.channels_last)
+    x = torch.randn(8, 4, 5, 5, dtype=torch.float64)
+    steps: list[tuple[nn.Module, list[torch.optim.Optimizer]]] = [
+        (together, [cwn.AngularMuon(together.parameters())]),
+        (last, [cwn.AngularMuon(last.parameters())]),
+        (apart, [cwn.AngularMuon([p]) for p in apart.parameters()]),
+    ]
+    for model, optimizers in steps:
+        for _ in range(3):
+            model.zero_grad()
+            model(x).square().mean().backward()
+            for optimizer in optimizers:
+                optimizer.step()
+    assert last[0].weight.is_contiguous(memory_format=torch.channels_last)
+    for a, b, c in zip(together.parameters(), apart.parameters(), last.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+        torch.testing.assert_close(a, c)
+
+
+def test_depthwise_rows_turn_each_on_its_own() -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(6, 6, 3, groups=6, bias=False)
+    model = nn.Sequential(layer, cwn.ScaleBias(6), nn.Flatten(), nn.Linear(6, 2))
+    optimizer = optimizer_of(model, 0.1, coherence_decay=0.0)
+    cwn.constrain(optimizer, model)
+    before = layer.weight.detach().flatten(1).clone()
+    x, y = torch.randn(16, 6, 3, 3), torch.randint(2, (16,))
+    train(model, optimizer, (x, y))
+    after = layer.weight.detach().flatten(1)
+    angles = torch.acos((before * after).sum(1) / (before.norm(dim=1) * after.norm(dim=1)))
+    torch.testing.assert_close(angles, torch.full((6,), math.atan(0.1)), rtol=0.11, atol=0)
+
+
+def test_a_copy_of_the_optimizer_steps_alike() -> None:
+    model = mixed_net()
+    optimizer = optimizer_of(model)
+    train(model, optimizer, mixed_batch(), 2)
+    both = copy.deepcopy({"model": model, "optimizer": optimizer})
+    train(model, optimizer, mixed_batch(), 2)
+    train(both["model"], both["optimizer"], mixed_batch(), 2)
+    for a, b in zip(model.parameters(), both["model"].parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
+def test_the_step_compiles() -> None:
+    model, twin = mixed_net(), mixed_net()
+    twin.load_state_dict(model.state_dict())
+    eager, compiled = optimizer_of(model), optimizer_of(twin)
+    step = torch.compile(compiled.step)
+    x, y = mixed_batch()
+    for _ in range(3):
+        for net, take in ((model, eager.step), (twin, step)):
+            net.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            take()
+    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+
+
+BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"lr": -0.1}, ValueError, "lr must not be negative, got -0.1"),
+    ({"lr": math.nan}, ValueError, "lr must be finite"),
+    ({"lr": "0.1"}, TypeError, "lr must be a number"),
+    ({"momentum": 1.0}, ValueError, "momentum must be below 1, got 1.0"),
+    ({"betas": (0.9, 1.0)}, ValueError, "each of betas must be below 1, got 1.0"),
+    ({"coherence_decay": -1}, ValueError, "coherence_decay must not be negative"),
+    ({"weight_decay": -1}, ValueError, "weight_decay"),
+    ({"eps": -1}, ValueError, "eps"),
+    ({"nesterov": 1}, TypeError, "nesterov must be True or False"),
+    ({"turn": "yes"}, TypeError, "turn must be True or False"),
+    ({"centralize": None}, TypeError, "centralize"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "words"), BAD, ids=lambda v: str(v)[:30])
+def test_bad_values_are_named(options: dict[str, Any], error: type[Exception], words: str) -> None:
+    weight = nn.Parameter(torch.randn(4, 4))
+    with refused(error, words):
+        cwn.AngularMuon([weight], **options)
+    optimizer = cwn.AngularMuon([weight])
+    with refused(error, words):
+        optimizer.add_param_group({"params": [nn.Parameter(torch.randn(4, 4))], **options})
+    assert len(optimizer.param_groups) == 1
+
+
+def test_parameters_that_cannot_turn_are_named() -> None:
+    with refused(ValueError, "shape (3,)", "turn=False"):
+        cwn.AngularMuon([nn.Parameter(torch.randn(3))])
+    with refused(TypeError, "complex64"):
+        cwn.AngularMuon([nn.Parameter(torch.randn(3, 3, dtype=torch.complex64))])
+    with refused(ValueError, "rest"):
+        cwn.angular_groups(mixed_net(), rest=-1)
+    with refused(ValueError, "lr"):
+        cwn.angular_groups(mixed_net(), -0.1)
+    with refused(TypeError, "model"):
+        cwn.angular_groups([mixed_net()])  # type: ignore[arg-type]
