@@ -13,7 +13,7 @@ from cwn_lite.rows import LINEAR_MAPS, is_linear_map
 from cwn_lite.stand_in import hooks
 from cwn_lite.tracing import UntraceableError, trace
 
-_NORM_FUNCTIONS = (F.batch_norm, F.layer_norm, F.group_norm, F.instance_norm, F.rms_norm)
+NORM_FUNCTIONS = (F.batch_norm, F.layer_norm, F.group_norm, F.instance_norm, F.rms_norm)
 # What a layer runs and reads; a subclass that has one of these of its own may compute something else.
 _OWN = (
     "forward",
@@ -169,7 +169,7 @@ class Feeds:
                 module = self.modules.get(str(node.target)) if node.op == "call_module" else None
                 if module is not None and is_linear_map(module):
                     found.add(self._names[id(module)])
-                elif not _has_scale(module) and node.target not in _NORM_FUNCTIONS:
+                elif not _has_scale(module) and node.target not in NORM_FUNCTIONS:
                     new = set(node.all_input_nodes) - seen
                     seen |= new
                     front += new

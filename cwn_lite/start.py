@@ -8,7 +8,7 @@ import torch
 from torch import fx, nn
 
 from cwn_lite.checks import check_module, check_nonnegative
-from cwn_lite.feeds import Feeds
+from cwn_lite.feeds import NORM_FUNCTIONS, Feeds
 from cwn_lite.layers import ScaleBias
 from cwn_lite.report import record
 from cwn_lite.rows import is_linear_map
@@ -26,10 +26,12 @@ class Branch(NamedTuple):
     Attributes:
         scales: names of the last :class:`cwn_lite.ScaleBias` on each way out of ``f``; empty if a way has none.
         last: name of the last layer of ``f``, for messages.
+        normed: whether ``f`` has a norm of another kind on its way.
     """
 
     scales: tuple[str, ...]
     last: str
+    normed: bool
 
 
 def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, ...]:
@@ -49,8 +51,11 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
 
     Raises:
         TypeError: ``model`` is no module, or ``scale`` no number.
-        ValueError: ``scale`` is negative or not finite; there is no scale at all in the model; a branch ends without
-            one. Nothing is changed when an error is raised.
+        ValueError: ``scale`` is negative or not finite, or there is no scale at all in the model. Nothing is changed
+            when an error is raised.
+
+    A branch that ends without a scale stays as it is: with a norm of another kind inside, as in a transformer, it
+    does not double the stream; others are named in a warning.
 
     Example:
         >>> class Block(nn.Module):
@@ -60,7 +65,7 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
         ...     def forward(self, x):
         ...         return x + self.scale(self.conv(x))
         >>> net = nn.Sequential(*(Block() for _ in range(4)))
-        >>> scale_branches(net), float(net[0].scale.weight[0])
+        >>> scale_branches(net), net[0].scale.weight[0].item()
         (('0.scale', '1.scale', '2.scale', '3.scale'), 0.5)
 
     Reference: Zhang, Dauphin, Ma, Fixup, ICLR 2019; De and Smith, SkipInit, NeurIPS 2020, for the factor.
@@ -71,12 +76,8 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     if not any(isinstance(module, ScaleBias) for module in model.modules()):
         raise ValueError("model has no ScaleBias: call replace_batchnorm first")
     found = branches(Feeds(model))
-    bare = [branch.last for branch in found if not branch.scales]
-    if bare:
-        raise ValueError(
-            f"the residual branches that end in {', '.join(bare[:3])} have no scale of their own to start small; "
-            "divide by the root of their number in the forward, or give them a ScaleBias"
-        )
+    bare = [branch.last for branch in found if not (branch.scales or branch.normed)]
+    found = [branch for branch in found if branch.scales]
     names = tuple(dict.fromkeys(name for branch in found for name in branch.scales))
     start = len(found) ** -0.5 if scale is None and found else float(scale or 0.0)
     with torch.no_grad():
@@ -86,6 +87,12 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
             module.weight.fill_(start)
             words = f"last scale of a residual branch, one of {len(found)}: starts at {start:.3g}"
             record(module, "start", type(module).__name__, "started", words)
+    if bare:
+        warnings.warn(
+            f"residual branches that end in {', '.join(bare[:3])}{', …' * (len(bare) > 3)} have no scale to start "
+            "small: divide by the root of their number in the forward, or give them a ScaleBias",
+            stacklevel=2,
+        )
     return names
 
 
@@ -117,6 +124,7 @@ def warn_of_growth(model: nn.Module, found: list[Branch]) -> None:
         found: its branches.
     """
     growth, loud = 1.0, []
+    found = [branch for branch in found if branch.scales or not branch.normed]
     for branch in found:
         scales = [model.get_submodule(name) for name in branch.scales]
         squares = [float(scale.weight.detach().square().mean()) for scale in scales if isinstance(scale, ScaleBias)]
@@ -132,6 +140,10 @@ def warn_of_growth(model: nn.Module, found: list[Branch]) -> None:
             "last scale of each branch at 0",
             stacklevel=3,
         )
+
+
+def _is_norm(module: nn.Module | None) -> bool:
+    return module is not None and "norm" in type(module).__name__.lower()
 
 
 class _Reader:
@@ -162,7 +174,8 @@ class _Reader:
         scales = self._last_scales(end, way)
         called = [node for node in way if self._module(node) is not None]
         last = self._name(max(called, key=self._order.__getitem__)) if called else str(end)
-        return Branch(tuple(sorted(scales)) if scales else (), last)
+        normed = any(node.target in NORM_FUNCTIONS or _is_norm(self._module(node)) for node in way)
+        return Branch(tuple(sorted(scales)) if scales else (), last, normed)
 
     def _module(self, node: fx.Node) -> nn.Module | None:
         return self._feeds.modules.get(self._name(node)) if node.op == "call_module" else None

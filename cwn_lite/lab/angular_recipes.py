@@ -41,7 +41,9 @@ def search() -> Iterator[Recipe]:
                 yield Recipe(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **METHODS[method], "lr": lr})
 
 
+# The same number of images and epochs as in the screens, but for the photographs; now with the test set.
 FINALS: dict[str, dict[str, Any]] = {
+    **{name: {**fields, "validation": 0} for name, fields in SCREENS.items()},
     "resnet18": {**RESNET_18, "residual_gamma": 8**-0.5, "epochs": 5},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -17,7 +18,10 @@ from torch.nn import functional as F
 import cwn_lite as cwn
 from cwn_lite.rows import LINEAR_MAPS, fan_in
 
-pytestmark = pytest.mark.slow  # all together, and most of them with their first test
+pytestmark = [
+    pytest.mark.slow,  # all together, and most of them with their first test
+    pytest.mark.filterwarnings("ignore:without normalization"),  # residual networks, whose branches start at 1
+]
 # Architecture -> one of its scales that stays, and the reason to the letter. This is all that is not supported.
 WHY_KEPT = {
     # Batch norms on a stream, and those behind a concatenation, a split or a pooling.
@@ -43,6 +47,7 @@ WHY_KEPT = {
         "layer1.0.conv1.0 is a Conv3DSimple, a subclass, which would lose what it adds",
     ),
 }
+BARE = {"lambda_resnet26t"}  # a sum of two linear maps inside of an attention
 NOT_FUSED = {"mc3_18": {"own_forward": 16}}  # where folding can do more than fusing
 # Where the outcome is also compared with one that was tried on the input.
 TRIED = {"mobilenet_v3_small", "googlenet", "mc3_18", "test_resnet", "lcnet_035", "levit_128s", "starnet_s050"}
@@ -82,8 +87,10 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     torch.manual_seed(0)
     model = build(request.param)
     norms = {name: m for name, m in model.named_modules() if isinstance(m, BatchNorm)}
-    with pytest.warns(UserWarning, match="could not be traced") if request.param.guessed else nullcontext():
-        cwn.replace_batchnorm(model, noise_std=0.1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="without normalization")  # the marks do not reach a fixture
+        with pytest.warns(UserWarning, match="could not be traced") if request.param.guessed else nullcontext():
+            cwn.replace_batchnorm(model, noise_std=0.1)
     for module in model.modules():
         if isinstance(module, cwn.ScaleBias):
             nn.init.uniform_(module.weight, 0.4, 0.9)
@@ -162,6 +169,31 @@ def test_three_steps_stay_on_the_set(case: Case) -> None:
     assert constraint.violation() < 2e-6
     after = dict(model.named_parameters())
     assert all(not torch.equal(after[name], before[name]) for name in constraint.names)
+
+
+def test_the_recommended_start_and_steps_make_the_loss_fall(case: Case) -> None:
+    """From the start that training has, not the one that brings mistakes of surgery to light."""
+    model = copy.deepcopy(case.model).train()
+    for module in model.modules():
+        if isinstance(module, cwn.ScaleBias):
+            module.reset_parameters()
+    cwn.set_noise(model, 0.0)
+    with pytest.warns(UserWarning, match="no scale") if case.known.name in BARE else nullcontext():
+        names = cwn.scale_branches(model)
+    assert set(cwn.report(model).names("started")) == set(names)
+    optimizer = cwn.AngularMuon(cwn.angular_groups(model))
+    constraint = cwn.constrain(optimizer, model, c=cwn.C_CENTERED)
+    losses = []
+    torch.manual_seed(0)  # of dropout
+    for _ in range(20):
+        optimizer.zero_grad()
+        losses.append(loss_of(outputs(model(case.x))))
+        losses[-1].backward()
+        optimizer.step()
+    course = torch.stack(losses).detach()
+    assert course.isfinite().all()
+    assert course[-3:].mean() < course[:3].mean(), course
+    assert constraint.violation() < 2e-6
 
 
 def test_fusing_changes_neither_outputs_nor_gradients(case: Case) -> None:
