@@ -30,7 +30,8 @@ class AngularMuon(Optimizer):
     Schedulers, state dicts, gradient scaling and DistributedDataParallel work as with any optimizer of torch. Under
     FSDP2 an orthogonalization needs the whole matrix: weight and momentum are gathered, two collectives per weight,
     every process computes the same step and keeps its rows. A row whose gradient is zero or non-finite stays where it
-    is, with its momentum decayed. Nothing makes a GPU wait for the host.
+    is, with its momentum decayed. Nothing makes a GPU wait for the host, and the products of the orthogonalization
+    are in bfloat16 there.
 
     Args:
         params: parameters or groups. Keys of a group besides those below: ``transposed`` and ``groups``, how the
@@ -149,6 +150,7 @@ class AngularMuon(Optimizer):
                 group["lr"],
                 coherence_decay=group["coherence_decay"],
                 centralize=group["centralize"],
+                dtype=torch.bfloat16 if rows.is_cuda else None,
             )
             for weight, mine in zip(same, new.flatten(1, 2), strict=True):
                 copy_whole_(weight, mine, **stored)

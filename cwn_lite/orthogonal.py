@@ -8,7 +8,9 @@ from torch import Tensor
 from cwn_lite.checks import check_positive, check_real_dense
 
 
-def orthogonalize(matrices: Tensor, *, accuracy: float = 0.1, floor: float = 1e-2) -> Tensor:
+def orthogonalize(
+    matrices: Tensor, *, accuracy: float = 0.1, floor: float = 1e-2, dtype: torch.dtype | None = None
+) -> Tensor:
     """Return the orthogonal polar factor ``UVᵀ`` of each matrix ``UΣVᵀ``, approximately.
 
     All singular values become 1. Odd polynomials ``x (a + b x² + c x⁴)``, each the best for what the ones before it
@@ -20,12 +22,15 @@ def orthogonalize(matrices: Tensor, *, accuracy: float = 0.1, floor: float = 1e-
         accuracy: singular values of at least ``floor`` end within ``1 ± accuracy``.
         floor: relative to the fourth root of ``Σσ⁴``, which bounds the largest. Smaller ones end below, in order.
             The Gram matrix holds squares, so in float32 values under about 1e-3 are lost in rounding.
+        dtype: of the products. ``None`` is float32 or better. In ``torch.bfloat16``, which GPUs multiply many times
+            faster, the Gram matrix is made anew in each step, since rounding would hide small values behind large
+            ones; the largest singular values may then end a tenth or two off.
 
     Returns:
-        ``(..., rows, n)``, in the dtype of ``matrices``; computed in float32 or better.
+        ``(..., rows, n)``, in the dtype of ``matrices``.
 
     Raises:
-        TypeError: ``matrices`` is complex, integer or sparse.
+        TypeError: ``matrices`` is complex, integer or sparse, or ``dtype`` no floating-point dtype.
         ValueError: fewer than two axes, ``accuracy`` or ``floor`` outside of (0, 1).
 
     Example:
@@ -42,17 +47,26 @@ def orthogonalize(matrices: Tensor, *, accuracy: float = 0.1, floor: float = 1e-
     for name, value in (("accuracy", accuracy), ("floor", floor)):
         if check_positive(name, value) >= 1:
             raise ValueError(f"{name} must be below 1, got {value}")
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(f"dtype must be a real floating-point dtype, got {dtype}")
     x = matrices.to(torch.promote_types(matrices.dtype, torch.float32))
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     # One number per matrix, so that squares neither overflow nor vanish; then the bound that the Gram matrix gives.
     largest = x.detach().abs().amax((-2, -1), keepdim=True)
     usable = (largest > 0) & largest.isfinite()
-    x = torch.where(usable, x / largest, 0.0)
-    gram = x @ x.mT
-    bound = torch.linalg.matrix_norm(gram).clamp_min(torch.finfo(x.dtype).tiny)[..., None, None]
-    gram = gram / bound
-    polynomials = best_polynomials(accuracy, floor)
+    x = torch.where(usable, x / largest, 0.0).to(dtype or x.dtype)
+    with torch.autocast(x.device.type, enabled=False):
+        out = (_by_gram if x.dtype.itemsize > 2 else _by_rows)(x, best_polynomials(accuracy, floor))
+    return (out.mT if tall else out).to(matrices.dtype)
+
+
+Polynomials = tuple[tuple[float, float, float], ...]
+
+
+def _by_gram(x: Tensor, polynomials: Polynomials) -> Tensor:
+    """All steps on the Gram matrix: two products with the matrix itself, in all."""
+    gram, bound = _bounded(x @ x.mT)
     eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     root: Tensor | None = None  # so far, root @ x / sqrt(bound) is the result
     for step, (a, b, c) in enumerate(polynomials):
@@ -61,12 +75,28 @@ def orthogonalize(matrices: Tensor, *, accuracy: float = 0.1, floor: float = 1e-
         if step + 1 < len(polynomials):
             gram = factor @ gram @ factor
     assert root is not None
-    out: Tensor = root @ x * bound.rsqrt()
-    return (out.mT if tall else out).to(matrices.dtype)
+    return root @ x * bound.rsqrt()
+
+
+def _by_rows(x: Tensor, polynomials: Polynomials) -> Tensor:
+    """Two products with the matrix in each step; rounding stays where it arises."""
+    _, bound = _bounded(x @ x.mT)
+    x = x * bound.rsqrt()
+    for a, b, c in polynomials:
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * (gram @ gram)) @ x
+    return x
+
+
+def _bounded(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a Gram matrix divided by its Frobenius norm, which bounds its eigenvalues, and that norm."""
+    norm = torch.linalg.matrix_norm(gram.to(torch.promote_types(gram.dtype, torch.float32)))
+    bound = norm.clamp_min(torch.finfo(norm.dtype).tiny)[..., None, None].to(gram.dtype)
+    return gram / bound, bound
 
 
 @torch.compiler.assume_constant_result
-def best_polynomials(accuracy: float, floor: float) -> tuple[tuple[float, float, float], ...]:
+def best_polynomials(accuracy: float, floor: float) -> Polynomials:
     """Return ``(a, b, c)`` of as many odd polynomials as bring ``[floor, 1]`` to ``1 ± accuracy``.
 
     Each is the one of degree 5 that deviates least from 1 on the interval that the ones before it left.
@@ -83,7 +113,7 @@ def best_polynomials(accuracy: float, floor: float) -> tuple[tuple[float, float,
 
 
 @functools.cache
-def _best_polynomials(accuracy: float, floor: float) -> tuple[tuple[float, float, float], ...]:
+def _best_polynomials(accuracy: float, floor: float) -> Polynomials:
     found = []
     low, high = floor, 1.0
     while True:

@@ -16,6 +16,7 @@ def turned(
     *,
     coherence_decay: float = 0.0,
     centralize: bool = True,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Return ``rows`` after a step against ``direction`` that turns them by an angle of ``lr``, in the mean square.
 
@@ -37,6 +38,7 @@ def turned(
         lr: angle in radians.
         coherence_decay: strength ``κ`` of the pull, at least 0.
         centralize: rows are to keep zero mean.
+        dtype: of the products in :func:`cwn_lite.orthogonalize`.
 
     Returns:
         ``(..., out, n)``, in the dtype of ``rows``; computed in float32 or better. Not yet projected.
@@ -60,12 +62,8 @@ def turned(
         shapes = f"{tuple(rows.shape)} and {tuple(direction.shape)}"
         raise ValueError(f"rows and direction have shapes {shapes}; give two of one shape (..., out, n)")
     check_nonnegative("coherence_decay", coherence_decay)
-    return _turned(rows, direction, lr, coherence_decay, centralize)
-
-
-def _turned(rows: Tensor, direction: Tensor, lr: float | Tensor, coherence_decay: float, centralize: bool) -> Tensor:
-    dtype = torch.promote_types(rows.dtype, torch.float32)
-    w, d = rows.to(dtype), direction.to(dtype)
+    wide = torch.promote_types(rows.dtype, torch.float32)
+    w, d = rows.to(wide), direction.to(wide)
     largest = d.abs().amax(-1, keepdim=True)
     moved = (largest > 0) & largest.isfinite()
     d = torch.where(moved, d, 0.0)
@@ -74,7 +72,7 @@ def _turned(rows: Tensor, direction: Tensor, lr: float | Tensor, coherence_decay
     square = w.square().sum(-1, keepdim=True)
     unit = w * square.rsqrt().nan_to_num(posinf=0.0)
     d = d - unit * (unit * d).sum(-1, keepdim=True)
-    step = orthogonalize(torch.where(moved, d, 0.0))
+    step = orthogonalize(torch.where(moved, d, 0.0), dtype=dtype)
     # Of the rows that move: the others take no part in the length.
     length = torch.where(moved, square, 0.0).sum((-2, -1), keepdim=True)
     rank = moved.sum((-2, -1), keepdim=True).clamp(1, w.shape[-1])

@@ -106,3 +106,27 @@ def test_bad_arguments() -> None:
                 orthogonalize(torch.eye(3), **{name: value})
     with refused(TypeError, "matrices"):
         orthogonalize(torch.eye(3, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(("rows", "n"), [(8, 40), (40, 8), (12, 12), (1, 9), (64, 576)])
+def test_products_in_bfloat16_are_right_to_some_hundredths(rows: int, n: int) -> None:
+    torch.manual_seed(0)
+    m = with_values(rows, n, torch.logspace(0, -1.2, min(rows, n), dtype=torch.float64)).float()
+    got = orthogonalize(m, accuracy=0.05, dtype=torch.bfloat16)
+    assert got.dtype == torch.float32
+    ends = torch.linalg.svdvals(got)
+    # Rounding in the largest direction, which all rows share, adds up.
+    assert (ends - 1).abs().max() < 0.25 and ((ends - 1).abs() > 0.1).sum() <= 1
+    assert (got - polar(m)).norm() < 0.12 * polar(m).norm()
+
+
+def test_products_in_bfloat16_leave_no_value_behind_that_rounding_would_hide_in_the_gram_matrix() -> None:
+    torch.manual_seed(0)
+    m = with_values(16, 64, torch.logspace(0, -2, 16, dtype=torch.float64)).float()
+    ends = torch.linalg.svdvals(orthogonalize(m, floor=5e-3, dtype=torch.bfloat16))
+    assert ends.max() < 1.15 and ends.min() > 0.7
+
+
+def test_a_dtype_of_products_that_is_none_is_refused() -> None:
+    with refused(TypeError, "dtype", "int64"):
+        orthogonalize(torch.randn(3, 4), dtype=torch.int64)
