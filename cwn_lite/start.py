@@ -136,7 +136,7 @@ def warn_of_growth(model: nn.Module, found: list[Branch]) -> None:
         names = ", ".join(loud[:3]) + (f" and {len(loud) - 3} more" if len(loud) > 3 else "")
         warnings.warn(
             f"without normalization, {len(found)} residual branches would make the second moment of their stream grow "
-            f"about {growth:.2g}-fold ({names}): call cwn_lite.scale_branches(model) before training, or start the "
+            f"about {growth:.3g}-fold ({names}): call cwn_lite.scale_branches(model) before training, or start the "
             "last scale of each branch at 0",
             stacklevel=3,
         )

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cwn_lite.checks import ModuleT, check_module, check_nonnegative
-from cwn_lite.feeds import Feeds
 from cwn_lite.layers import ScaleBias, noise_schedule, set_noise
 from cwn_lite.norms import detail, replacement
 from cwn_lite.projection import project_
@@ -18,7 +17,6 @@ from cwn_lite.report import record
 from cwn_lite.rows import is_linear_map, layout
 from cwn_lite.selection import Named, Selection, note, select
 from cwn_lite.settings import Settings, remember, settle
-from cwn_lite.start import branches, warn_of_growth
 
 
 def replace_batchnorm(
@@ -41,8 +39,7 @@ def replace_batchnorm(
     scale. A batch norm with an activation inside, such as timm's, becomes a Sequential of scale and activation.
 
     In a residual network without normalization the last ``γ`` of each branch should start small, else the stream
-    doubles its second moment at each block: :func:`cwn_lite.scale_branches` sees to it. A model whose stream would
-    explode gets a warning that names the branches.
+    doubles its second moment at each block: :func:`cwn_lite.scale_branches` sees to it.
 
     What is said here of layers and the constraint holds for :func:`cwn_lite.constrain`, too.
 
@@ -117,7 +114,6 @@ def replace_batchnorm(
         record(new, "norm", type(norms[name]).__name__, "replaced", level)
     if kept:
         warnings.warn(f"{_counted(model, kept)} kept; cwn_lite.report(model) says why", stacklevel=2)
-    warn_of_growth(model, branches(Feeds(model)))
     return model
 
 
