@@ -86,6 +86,7 @@ def _resnet50(
             REPARAMETERIZE[method](layer, Recipe(name="benchmark", method=method))
     if method == "ours":
         cwn.replace_batchnorm(model, noise_std=sigma)
+        cwn.scale_branches(model)
     # torch's overloads of `to` do not know that a module takes a memory format.
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(cwn.param_groups(model, 1e-4), lr=LR, momentum=0.9)

@@ -1,5 +1,6 @@
 """How a residual network starts without normalization: its branches small, so that the stream does not explode."""
 
+import math
 import operator
 import warnings
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from cwn_lite.rows import is_linear_map
 
 _ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
 _PRODUCTS = (operator.mul, operator.imul, torch.mul, "mul", "mul_")
+_QUOTIENTS = (operator.truediv, operator.itruediv, torch.div, "div", "div_")
 _JOINS = (*_ADDS, torch.cat, torch.concat, torch.stack, "cat")
 # Growth of the stream's second moment that is worth a warning: as of four branches that each add as much as there is.
 _MUCH = 16.0
@@ -27,19 +29,23 @@ class Branch(NamedTuple):
         scales: names of the last :class:`cwn_lite.ScaleBias` on each way out of ``f``; empty if a way has none.
         last: name of the last layer of ``f``, for messages.
         normed: whether ``f`` has a norm of another kind on its way.
+        factor: product of the numbers by which the forward multiplies behind the scales.
     """
 
     scales: tuple[str, ...]
     last: str
     normed: bool
+    factor: float = 1.0
 
 
 def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, ...]:
     """Start the last scale of each residual branch at ``1 / √L`` for ``L`` branches, in place.
 
     With ``x + f(x) / √L`` at each of ``L`` branches whose ``f`` keeps the second moment, that of the stream grows by
-    ``(1 + 1/L)^L < e``; with plain sums it doubles each time. Branches are found by tracing the forward, and
-    :func:`cwn_lite.report` names them. A model without residual branches is left as it is.
+    ``(1 + 1/L)^L < e`` in the mean; with plain sums it doubles each time. Branches are found by tracing the forward,
+    and :func:`cwn_lite.report` names them. A model without residual branches is left as it is.
+
+    A number by which the forward multiplies a branch counts: together they make ``1 / √L``, with a scale of at most 1.
 
     Args:
         model: after :func:`cwn_lite.replace_batchnorm`, before training.
@@ -78,10 +84,12 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     found = branches(Feeds(model))
     bare = [branch.last for branch in found if not (branch.scales or branch.normed)]
     found = [branch for branch in found if branch.scales]
-    names = tuple(dict.fromkeys(name for branch in found for name in branch.scales))
-    start = len(found) ** -0.5 if scale is None and found else float(scale or 0.0)
+    starts: dict[str, float] = {}
+    for branch in found:
+        start = min(1.0, len(found) ** -0.5 / abs(branch.factor or 1.0)) if scale is None else scale
+        starts |= dict.fromkeys(branch.scales, start)
     with torch.no_grad():
-        for name in names:
+        for name, start in starts.items():
             module = model.get_submodule(name)
             assert isinstance(module, ScaleBias)
             module.weight.fill_(start)
@@ -93,7 +101,7 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
             "small: divide by the root of their number in the forward, or give them a ScaleBias",
             stacklevel=2,
         )
-    return names
+    return tuple(starts)
 
 
 def branches(feeds: Feeds) -> list[Branch]:
@@ -128,11 +136,11 @@ def warn_of_growth(model: nn.Module, found: list[Branch]) -> None:
     for branch in found:
         scales = [model.get_submodule(name) for name in branch.scales]
         squares = [float(scale.weight.detach().square().mean()) for scale in scales if isinstance(scale, ScaleBias)]
-        square = sum(squares) / len(squares) if squares else 1.0
+        square = branch.factor**2 * (sum(squares) / len(squares) if squares else 1.0)
         growth *= 1 + square
-        if square > 0.25:
+        if square > 1 / len(found):
             loud.append(branch.scales[0] if branch.scales else branch.last)
-    if growth > _MUCH and loud:
+    if growth > _MUCH:
         names = ", ".join(loud[:3]) + (f" and {len(loud) - 3} more" if len(loud) > 3 else "")
         warnings.warn(
             f"without normalization, {len(found)} residual branches would make the second moment of their stream grow "
@@ -171,11 +179,12 @@ class _Reader:
             return None
         end = max(lengths, key=lengths.__getitem__)
         way = self._between(end, fork)
+        self._factor = 1.0
         scales = self._last_scales(end, way)
         called = [node for node in way if self._module(node) is not None]
         last = self._name(max(called, key=self._order.__getitem__)) if called else str(end)
         normed = any(node.target in NORM_FUNCTIONS or _is_norm(self._module(node)) for node in way)
-        return Branch(tuple(sorted(scales)) if scales else (), last, normed)
+        return Branch(tuple(sorted(scales)) if scales else (), last, normed, self._factor)
 
     def _module(self, node: fx.Node) -> nn.Module | None:
         return self._feeds.modules.get(self._name(node)) if node.op == "call_module" else None
@@ -198,6 +207,11 @@ class _Reader:
         if isinstance(self._module(node), ScaleBias):
             return {self._name(node)}
         before = [each for each in node.all_input_nodes if each in way]
+        numbers = [each for each in node.args if isinstance(each, int | float)]
+        if node.target in _PRODUCTS and numbers:
+            self._factor *= numbers[0]
+        elif node.target in _QUOTIENTS and numbers == [node.args[1]]:
+            self._factor /= numbers[0] or math.inf
         if node.target in _PRODUCTS and len(before) == 2:
             # A gate computed from what it multiplies, as in squeeze and excitation.
             first, second = before

@@ -44,6 +44,8 @@ CPU: tuple[tuple[str, ...], ...] = (
     ("grid16-*",),
     ("grid20-*",),
     ("resnet20-*",),
+    ("angular-*",),
+    ("search-*",),
 )
 
 

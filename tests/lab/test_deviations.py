@@ -46,9 +46,11 @@ def test_every_change_is_named() -> None:
         "momentum": (0.0, "momentum 0"),
         "centralize": (False, "rows not centred"),
         "spherize": (False, "rows not on the sphere"),
+        "steps": ("angular", "steps of AngularMuon: 0.1 rad, AdamW at 0.2 of it, pull 1"),
         "decay_scale_bias": (True, "decay of scale and bias, too"),
     }
     elsewhere = {"name", "method", "data", "net", "residual", "residual_alpha", "residual_gamma", "groups", "ws_gain"}
+    elsewhere |= {"rest", "coherence_decay"}  # said with the steps
     assert {field.name for field in dataclasses.fields(Recipe)} == set(changes) | elsewhere
     for field, (value, text) in changes.items():
         assert text in of("cnn-ours-e200", **{field: value}), field

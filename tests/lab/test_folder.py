@@ -113,13 +113,13 @@ def test_any_name_of_a_folder_will_do(name: str, tree: Path) -> None:
 
 
 def test_a_tree_of_another_shape_is_named(tree: Path) -> None:
-    (tree / "test").rename(tree / "val")
-    with pytest.raises(LabError, match="it holds 'train', 'val'"):
+    (tree / "test").rename(tree / "valid")
+    with pytest.raises(LabError, match="it holds 'train', 'valid'"):
         data.load("cifar10", tree)
     with pytest.raises(LabError, match=r"it holds 'class0', .*and 5 more"):
         data.load("cifar10", tree / "train")
     (tree / "test").write_text("a file")
-    with pytest.raises(LabError, match="it holds 'test', 'train', 'val'"):
+    with pytest.raises(LabError, match="it holds 'test', 'train', 'valid'"):
         data.load("cifar10", tree)
     with pytest.raises(LabError, match="it is no folder"):
         data.load("cifar10", tree / "test")
@@ -145,5 +145,5 @@ def test_paths_as_people_type_them(tree: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_kind_that_there_is_not() -> None:
-    with pytest.raises(LabError, match="'mnist': choose one of cifar10, cifar100, digits"):
+    with pytest.raises(LabError, match="'mnist': choose one of cifar10, cifar100, imagenette64, digits"):
         data.load("mnist")

@@ -67,7 +67,7 @@ def test_hash_ignores_the_name_and_nothing_else() -> None:
     assert dataclasses.replace(base, name="b").sha == base.sha
     other = {
         "data": "cifar100", "augment": "none", "net": "resnet", "schedule": "linear", "method": "gn", "depth": 20,
-        "policy": "autoaugment", "residual": "nf", "classifier": "centred",
+        "policy": "autoaugment", "residual": "nf", "classifier": "centred", "steps": "angular",
     }  # fmt: skip
     for field in dataclasses.fields(Recipe):
         if field.name in ("name", "net"):

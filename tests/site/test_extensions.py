@@ -222,15 +222,12 @@ def test_the_readme_has_the_results() -> None:
 
 
 def test_a_row_counts_every_seed() -> None:
-    def run(error: float | None) -> Any:
-        recipe = {"epochs": 5}
-        return SimpleNamespace(
-            name="cnn", data={"name": "digits"}, recipe=recipe, final=error and {"x": error}, test_error=error
-        )
+    def run(seed: int, status: str, error: float = 4.0) -> Any:
+        return SimpleNamespace(name="x", method="ours", seed=seed, status=status, test_error=error, env={})
 
-    assert readme._row([run(4.0), run(6.0)]) == "| `cnn` | digits | 5 | 2 | 5.00 ± 1.41 |"
-    assert readme._row([run(4.0), run(None)]).endswith("| 2 | 4.00 (1 diverged or failed) |")
-    assert readme._row([run(None)]).endswith("| 1 | – (1 diverged or failed) |")
+    well, lost = [run(0, "done"), run(1, "done", 6.0)], [run(2, "diverged")]
+    row = readme._row("resnet20", "CWO", [None, well + lost, []])
+    assert row == "| ResNet-20 | CWO | | 5.00 ± 1.41 (2), 1 of 3 diverged | not run yet |"
 
 
 def test_no_results_are_said(tmp_path: Path) -> None:
