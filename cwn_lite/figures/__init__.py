@@ -15,6 +15,7 @@ from cwn_lite.figures.quiz import Choice as Choice
 from cwn_lite.figures.quiz import Question as Question
 from cwn_lite.figures.quiz import quiz as quiz
 from cwn_lite.figures.quiz import quiz_html as quiz_html
+from cwn_lite.figures.row_agreement import draw_row_agreement as draw_row_agreement
 from cwn_lite.figures.show import show as show
 from cwn_lite.figures.show import to_svg as to_svg
 from cwn_lite.figures.source import markdown as markdown
@@ -38,6 +39,7 @@ __all__ = [
     "curves",
     "draw_batch_noise",
     "draw_equilibrium",
+    "draw_row_agreement",
     "draw_step_cost",
     "explorable",
     "explorable_html",

@@ -9,15 +9,25 @@ from typing import Any
 from cwn_lite import C_CENTERED
 
 from .recipe import Recipe
-from .settings import BASELINE, CNN_QUARTER, OURS_CNN, OURS_RESNET, RESNET_18, RESNET_20
+from .settings import BASELINE, CNN, CNN_QUARTER, DIGITS, OURS_CNN, OURS_RESNET, RESNET_18, RESNET_20
 
 ANGULAR: dict[str, Any] = {"steps": "angular", "lr": 0.015, "weight_decay": 0.05, "decay_scale_bias": False}
 OURS: dict[str, Any] = {**ANGULAR, "method": "ours", "c": C_CENTERED}
 BN: dict[str, Any] = {**ANGULAR, "method": "bn", "coherence_decay": 0.0}
 METHODS: dict[str, dict[str, Any]] = {"ours": OURS, "bn": BN}
+# What one would pick instead, without batch statistics; the raw tensor behind each weight takes the steps.
+RIVALS: dict[str, dict[str, Any]] = {
+    "gn": {**BN, "method": "gn"},
+    "ws+gn": {**BN, "method": "ws+gn"},
+    "ws-scaled": {**BN, "method": "ws", "ws_gain": C_CENTERED**0.5},
+    "cwn": {**BN, "method": "cwn"},
+}
 
 # What screens; residual branches start at one over the root of their number.
+_HELD_OUT = {**DIGITS, "validation": 270}
 SCREENS: dict[str, dict[str, Any]] = {
+    "digits": {**CNN, **_HELD_OUT},
+    "digits32": {"net": "resnet", "depth": 32, "residual_gamma": 15**-0.5, **_HELD_OUT},
     "cnn16": {**CNN_QUARTER, "train_images": 10_000, "validation": 5000, "epochs": 6},
     "resnet20": {**RESNET_20, "residual_gamma": 9**-0.5, "train_images": 10_000, "validation": 5000, "epochs": 6},
 }
@@ -36,16 +46,19 @@ def search() -> Iterator[Recipe]:
             yield Recipe(
                 name=f"search-{screen}-ours-lr{lr:g}-rest{rest:g}", **{**fields, **OURS, "lr": lr, "rest": rest}
             )
+        if fields["net"] == "cnn":
+            for lr, rival in product(RATES, RIVALS):
+                yield Recipe(name=f"search-{screen}-{rival}-lr{lr:g}", **{**fields, **RIVALS[rival], "lr": lr})
         if fields["net"] == "resnet":  # what batch norm does with branches that start at 1
             yield Recipe(name=f"search-{screen}-bn-gamma1-lr0.015", **{**fields, **BN, "residual_gamma": 1.0})
-        for lr in (0.03, 0.06):
+        for lr in (0.03, 0.06, 0.1):
             for method in METHODS:
                 yield Recipe(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **METHODS[method], "lr": lr})
 
 
 # The same number of images and epochs as in the screens, but for the photographs; now with the test set.
 FINALS: dict[str, dict[str, Any]] = {
-    **{name: {**fields, "validation": 0} for name, fields in SCREENS.items()},
+    **{name: {**SCREENS[name], "validation": 0} for name in ("cnn16", "resnet20")},
     "resnet18": {**RESNET_18, "residual_gamma": 8**-0.5, "epochs": 5},
 }
 
