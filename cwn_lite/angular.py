@@ -24,14 +24,16 @@ class AngularMuon(Optimizer):
     matrix for each group of a grouped convolution, and takes the step of :func:`cwn_lite.turned` against the Nesterov
     momentum of its gradient: ``lr`` is the angle in radians by which rows turn, in the mean square, whatever the size
     of gradients and weights. All other groups take the step of :class:`torch.optim.AdamW`.
-    :func:`cwn_lite.angular_groups` makes the groups of a model. The step leaves the constraint set to second order;
+    :func:`cwn_lite.angular_groups` makes the groups of a model. The step leaves the constraint set;
     :func:`cwn_lite.constrain` takes weights back.
 
-    Schedulers, state dicts, gradient scaling and DistributedDataParallel work as with any optimizer of torch. Under
-    FSDP2 an orthogonalization needs the whole matrix: weight and momentum are gathered, two collectives per weight,
-    every process computes the same step and keeps its rows. A row whose gradient is zero or non-finite stays where it
-    is, with its momentum decayed. Nothing makes a GPU wait for the host, and the products of the orthogonalization
-    are in bfloat16 there.
+    State dicts, gradient scaling, DistributedDataParallel and schedulers that multiply rates work as with any
+    optimizer of torch. Schedulers that set one rate for all, such as OneCycleLR, want ``max_lr=[group["lr"] for group
+    in optimizer.param_groups]``, since the groups have rates of their own; of the momenta such a scheduler cycles
+    AdamW's alone. Under FSDP2 an orthogonalization needs the whole matrix: weight and momentum are gathered, two
+    collectives per weight, every process computes the same step and keeps its rows. A row whose gradient is zero or
+    non-finite stays where it is, with its momentum decayed. The host never waits for a GPU, on which the products of
+    the orthogonalization are in bfloat16.
 
     Args:
         params: parameters or groups. Keys of a group besides those below: ``transposed`` and ``groups``, how the
@@ -95,9 +97,10 @@ class AngularMuon(Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, as torch's optimizers do, once its values and parameters were checked."""
-        _check(self.defaults | param_group)
-        if param_group.get("turn", self.defaults["turn"]):
-            held = param_group["params"]
+        group = self.defaults | param_group
+        _check(group)
+        held = param_group.get("params", [])
+        if group["turn"] and not isinstance(held, set):  # which torch refuses
             held = [held] if isinstance(held, Tensor) else list(held)
             for each in held:
                 parameter = each[1] if isinstance(each, tuple) else each
@@ -107,8 +110,18 @@ class AngularMuon(Optimizer):
                     raise ValueError(
                         f"a parameter to turn has shape {shape}, which has no rows; put it into a group with turn=False"
                     )
+                if parameter.shape[0] % group["groups"]:
+                    shape = tuple(parameter.shape)
+                    raise ValueError(f"groups is {group['groups']}, which does not divide axis 0 of a weight {shape}")
             param_group = param_group | {"params": held}
         super().add_param_group(param_group)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a state in, that of an optimizer without turning groups included: its parameters do not turn."""
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for key, value in self.defaults.items():
+                group.setdefault(key, False if key == "turn" else value)
 
     @overload
     def step(self, closure: None = ...) -> None: ...
@@ -125,12 +138,14 @@ class AngularMuon(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            moving = [p for p in group["params"] if p.grad is not None]
+        moving = [[p for p in group["params"] if p.grad is not None and p.numel()] for group in self.param_groups]
+        if any(p.grad.layout != torch.strided for held in moving for p in held if p.grad is not None):
+            raise RuntimeError("AngularMuon takes no sparse gradients; build the embedding with sparse=False")
+        for held, group in zip(moving, self.param_groups, strict=True):
             if group["turn"]:
-                self._turn(moving, group)
+                self._turn(held, group)
             else:
-                self._adapt(moving, group)
+                self._adapt(held, group)
         return loss
 
     def _turn(self, weights: list[Tensor], group: dict[str, Any]) -> None:
@@ -169,6 +184,7 @@ class AngularMuon(Optimizer):
         moved = (largest > 0) & largest.isfinite()
         grads = torch.where(moved, grads, 0.0)
         momenta = torch.stack([to_rows(buffer, **stored) for buffer in buffers]).mul_(group["momentum"]).add_(grads)
+        momenta = torch.where(momenta.isfinite(), momenta, grads)  # a sum that overflowed would stay infinite
         for buffer, momentum in zip(buffers, momenta, strict=True):
             copy_rows_(buffer, momentum, **stored)
         if group["nesterov"]:
@@ -182,7 +198,7 @@ class AngularMuon(Optimizer):
         """Let torch's AdamW step."""
         for parameter in parameters:
             state = self.state[parameter]
-            if not state:
+            if "exp_avg" not in state:
                 state["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
                 state["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
                 state["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
@@ -206,8 +222,12 @@ class AngularMuon(Optimizer):
 
 def _check(group: dict[str, Any]) -> None:
     """Raise unless the values of a group are what they should be."""
-    if not isinstance(group["lr"], Tensor):
-        check_nonnegative("lr", group["lr"])
+    lr = group["lr"]
+    if isinstance(lr, Tensor) and lr.numel() != 1:
+        raise ValueError(f"lr must hold one number, got a tensor of shape {tuple(lr.shape)}")
+    check_nonnegative("lr", float(lr) if isinstance(lr, Tensor) else lr)
+    if not isinstance(group["betas"], tuple | list) or len(group["betas"]) != 2:
+        raise TypeError(f"betas must be two numbers, got {group['betas']!r}")
     for key in ("coherence_decay", "eps", "weight_decay"):
         check_nonnegative(key, group[key])
     for key, value in (("momentum", group["momentum"]), *(("each of betas", beta) for beta in group["betas"])):

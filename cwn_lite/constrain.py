@@ -15,14 +15,12 @@ from torch.optim import Optimizer
 
 from cwn_lite.buckets import Project, project_modules_
 from cwn_lite.checks import check_module
-from cwn_lite.feeds import Feeds
-from cwn_lite.layers import ScaleBias
 from cwn_lite.optimizers import check_optimizers, warn_of_moves
 from cwn_lite.projection import reproject_
 from cwn_lite.rows import is_linear_map, layout, local_part, row_view
 from cwn_lite.selection import Named, Selection, note, select
 from cwn_lite.settings import Settings, remember, settle
-from cwn_lite.start import branches, warn_of_growth
+from cwn_lite.start import warn_of_growth
 
 
 def constrain(
@@ -52,8 +50,8 @@ def constrain(
     takes the average, ``constraint.project(averaged)``. There are no statistics to estimate again. Optimizers with
     such methods are announced by a warning, and :meth:`Constraint.violation` measures the distance.
 
-    A residual network without normalization whose branches start as strong as their stream would explode: it gets a
-    warning that names them. :func:`cwn_lite.scale_branches` is the way out.
+    A residual network whose batch norms were replaced would explode if its branches start as strong as their stream:
+    it gets a warning that names them. :func:`cwn_lite.scale_branches` is the way out.
 
     The layers and the constraint need to be said once: what :func:`cwn_lite.replace_batchnorm` was told holds here
     until told otherwise.
@@ -105,8 +103,7 @@ def constrain(
         warn_of_moves(each)
     note(model, selection)
     remember(selection.modules.values(), settings)
-    if any(isinstance(module, ScaleBias) for module in model.modules()):
-        warn_of_growth(model, branches(Feeds(model)))
+    warn_of_growth(model)
     return Constraint(optimizers, held, selection, settings)
 
 

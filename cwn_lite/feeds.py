@@ -64,6 +64,10 @@ class Feeds:
         """Those of the whole model, where it could be traced."""
         return [graph for name, graph in self.traced if not name]
 
+    def name(self, module: nn.Module) -> str:
+        """Return the name of one of the model's modules, the first where it has several."""
+        return self._names[id(module)]
+
     def _search(self, module: nn.Module, training: bool | None) -> None:
         """Trace ``module``; where that fails or leaves parts out, trace those parts on their own."""
         seen: set[str] = set()

@@ -94,7 +94,7 @@ def angular_groups(
     lr, rest = check_nonnegative("lr", lr), check_nonnegative("rest", rest)
     weight_decay = check_nonnegative("weight_decay", weight_decay)
     chosen = select(model, exclude=exclude, include=include, classifier=classifier).modules
-    centred = settle(chosen.values(), centralize=centralize).centralize
+    centred = settle(chosen.values(), c=1.0, centralize=centralize, spherize=True).centralize
     turning: dict[tuple[bool, int], list[Any]] = {}
     for module in chosen.values():
         stored = layout(module)

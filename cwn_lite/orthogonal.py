@@ -47,8 +47,10 @@ def orthogonalize(
     for name, value in (("accuracy", accuracy), ("floor", floor)):
         if check_positive(name, value) >= 1:
             raise ValueError(f"{name} must be below 1, got {value}")
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise TypeError(f"dtype must be a real floating-point dtype, got {dtype}")
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1):
+        raise TypeError(f"dtype must be a real floating-point dtype of at least 16 bits, got {dtype}")
+    if not matrices.numel():
+        return matrices.clone()
     x = matrices.to(torch.promote_types(matrices.dtype, torch.float32))
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
@@ -132,7 +134,7 @@ def _best(low: float, high: float) -> tuple[float, float, float, float]:
     for _ in range(100):
         rows = [[x, x**3, x**5, (-1.0) ** i] for i, x in enumerate(points)]
         a, b, c, e = torch.linalg.solve(
-            torch.tensor(rows, dtype=torch.float64), torch.ones(4, dtype=torch.float64)
+            torch.tensor(rows, dtype=torch.float64, device="cpu"), torch.ones(4, dtype=torch.float64, device="cpu")
         ).tolist()
         # Where the derivative a + 3b x² + 5c x⁴ is 0: the two places between the ends where it deviates most.
         root = max(9 * b * b - 20 * a * c, 0.0) ** 0.5

@@ -19,7 +19,8 @@ class LayerReport:
     Attributes:
         name: of the layer in the model.
         kind: its class, as it was before.
-        action: what was done: ``constrained``, ``free``, ``replaced``, ``fused``, ``folded`` or ``kept``.
+        action: what was done: ``constrained``, ``free``, ``replaced``, ``started``, ``fused``, ``folded`` or
+            ``kept``.
         reason: details, or why not more, in words that may change.
         code: the reason in one word for programs, such as ``classifier``; empty where nothing was refused.
     """
@@ -68,8 +69,8 @@ def report(model: nn.Module) -> Report:
     """Return what this library did to each layer of ``model``, and why not more.
 
     One line for each weight that :func:`cwn_lite.replace_batchnorm` or :func:`cwn_lite.constrain` constrained or left
-    free, each batch norm that was replaced or kept, and each scale that :func:`cwn_lite.fuse` or
-    :func:`cwn_lite.fold` met. Names are those that the layers have in ``model``.
+    free, each batch norm that was replaced or kept, each scale that :func:`cwn_lite.scale_branches` started, and each
+    that :func:`cwn_lite.fuse` or :func:`cwn_lite.fold` met. Names are those that the layers have in ``model``.
 
     Args:
         model: any module; not changed.

@@ -22,19 +22,22 @@ def turned(
 
     ``W̃ = W − lr ‖W‖_F O / √r − lr κ W Wᵀ W / (c ρ²)``,  ``O = UVᵀ`` of the tangent part of ``direction``
 
-    All singular values of the first step are ``lr ‖W‖_F / √r`` with ``r = min(out, n)``, or 0: however much the rows
-    of a gradient agree, it stretches no input more than any other. Rows turn by ``lr`` where ``direction`` has full
-    rank, and by less where it has not. The tangent part has zero mean per row (if ``centralize``) and is orthogonal
-    to the row, so that the step turns rows and does not grow them, to first order.
+    All singular values of the first step are ``lr ‖W‖_F / √r`` with ``r = min(out, n)`` (``out`` being the rows that
+    move), or 0: however much the rows of a gradient agree, it stretches no input more than any other. Rows turn by
+    about ``lr`` where ``direction`` has full rank, and by less where it has not. The tangent part has zero mean per
+    row (if ``centralize``) and is orthogonal to the row. The polar factor mixes rows, so that single rows may grow or
+    shrink a little, which a projection undoes; all together do not, to first order.
 
     Rows of fixed norm still stretch an input by up to the square root of their number, if they agree. The last
     term pulls them apart: it is the gradient of ``‖W Wᵀ‖_F² / 4``, in units of ``c = ‖W‖_F² / out`` and of the
     largest singular value ``√c ρ``, ``ρ = 1 + √(out / n)``, of random rows. Under steps that go on agreeing, singular
-    values grow until pull and step balance, which is where they do at any angle.
+    values grow until pull and step balance, which is where they do at any angle. Of rows that agree so much that
+    the pull would flip them, it is shortened.
 
     Args:
         rows: ``W``, ``(..., out, n)``.
-        direction: ``(..., out, n)``, such as the momentum. A row of zeros or with a non-finite value stays as it is.
+        direction: ``(..., out, n)``, such as the momentum. A row of zeros or with a non-finite value stays as it is,
+            and so does a matrix ``W`` of zeros.
         lr: angle in radians.
         coherence_decay: strength ``κ`` of the pull, at least 0.
         centralize: rows are to keep zero mean.
@@ -62,25 +65,38 @@ def turned(
         shapes = f"{tuple(rows.shape)} and {tuple(direction.shape)}"
         raise ValueError(f"rows and direction have shapes {shapes}; give two of one shape (..., out, n)")
     check_nonnegative("coherence_decay", coherence_decay)
-    wide = torch.promote_types(rows.dtype, torch.float32)
-    w, d = rows.to(wide), direction.to(wide)
-    largest = d.abs().amax(-1, keepdim=True)
-    moved = (largest > 0) & largest.isfinite()
-    d = torch.where(moved, d, 0.0)
-    if centralize:
-        d = d - d.mean(-1, keepdim=True)
-    square = w.square().sum(-1, keepdim=True)
-    unit = w * square.rsqrt().nan_to_num(posinf=0.0)
-    d = d - unit * (unit * d).sum(-1, keepdim=True)
-    step = orthogonalize(torch.where(moved, d, 0.0), dtype=dtype)
-    # Of the rows that move: the others take no part in the length.
-    length = torch.where(moved, square, 0.0).sum((-2, -1), keepdim=True)
-    rank = moved.sum((-2, -1), keepdim=True).clamp(1, w.shape[-1])
-    step = step * (length / rank).sqrt()
-    if coherence_decay:
-        out, n = w.shape[-2:]
-        gram_then_rows = (w @ w.mT) @ w if out <= n else w @ (w.mT @ w)
-        edge = square.mean(-2, keepdim=True) * (1 + math.sqrt(out / n)) ** 2
-        step = step + torch.where(moved, gram_then_rows * (coherence_decay / edge), 0.0)
-    new: Tensor = w - lr * step
-    return new.to(rows.dtype)
+    if not rows.numel():
+        return rows.clone()
+    with torch.autocast(rows.device.type, enabled=False):
+        wide = torch.promote_types(rows.dtype, torch.float32)
+        w, d = rows.to(wide), direction.to(wide)
+        largest = d.abs().amax(-1, keepdim=True)
+        moved = (largest > 0) & largest.isfinite()
+        d = torch.where(moved, d, 0.0)
+        if centralize:
+            d = d - d.mean(-1, keepdim=True)
+        square = w.square().sum(-1, keepdim=True)
+        unit = w * square.rsqrt().nan_to_num(posinf=0.0)
+        d = d - unit * (unit * d).sum(-1, keepdim=True)
+        step = orthogonalize(torch.where(moved, d, 0.0), dtype=dtype)
+        # Of the rows that move: the others take no part in the length.
+        length = torch.where(moved, square, 0.0).sum((-2, -1), keepdim=True)
+        rank = moved.sum((-2, -1), keepdim=True).clamp(1, w.shape[-1])
+        step = step * (length / rank).sqrt()
+        if coherence_decay:
+            step = step + torch.where(moved, _pull(w, square, lr, coherence_decay), 0.0)
+        new: Tensor = w - lr * step
+        return new.to(rows.dtype)
+
+
+def _pull(w: Tensor, square: Tensor, lr: float | Tensor, coherence_decay: float) -> Tensor:
+    """``κ W Wᵀ W / (c ρ²)``, shortened where a step of ``lr`` times it would be longer than ``W`` in some direction."""
+    out, n = w.shape[-2:]
+    gram = w @ w.mT if out <= n else w.mT @ w
+    product = gram @ w if out <= n else w @ gram
+    edge = square.mean(-2, keepdim=True) * (1 + math.sqrt(out / n)) ** 2
+    strength = coherence_decay / edge.clamp_min(torch.finfo(w.dtype).tiny)
+    # The Frobenius norm bounds the largest eigenvalue.
+    reach = lr * strength * torch.linalg.matrix_norm(gram, keepdim=True)
+    pull: Tensor = product * (strength / reach.clamp_min(1.0))
+    return pull

@@ -57,8 +57,9 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     cwn       nothing (conv bias)     standardized, times g  SGD
     ========= ======================= ====================== ===========================
 
-    The classifier is never standardized, and constrained only where the recipe says so. All methods draw the same
-    initial weights from a seed; ours projects them.
+    With ``steps="angular"`` the optimizer is :class:`cwn_lite.AngularMuon` for all methods: the trained tensors of the
+    convolutions turn. The classifier is never standardized, and constrained only where the recipe says so. All methods
+    draw the same initial weights from a seed; ours projects them.
 
     Args:
         recipe: what to build.

@@ -52,8 +52,8 @@ class Recipe:
         groups: groups of GroupNorm, lowered to the largest divisor of the channels where they are fewer.
         ws_gain: row norm of Weight Standardization; ``None`` is the root of the fan-in (Eq. 15).
         lr: first learning rate; a cosine takes it to 0, step by step.
-        momentum: of SGD.
-        weight_decay: of SGD.
+        momentum: of SGD, or of what is orthogonalized.
+        weight_decay: of SGD; with angular steps AdamW's, on the classifier.
         decay_scale_bias: whether weight decay also acts on scales and biases. The paper: not for ours.
         batch: images per step; the last step of an epoch takes what is left.
         epochs: passes over the training set.
@@ -134,8 +134,6 @@ class Recipe:
         ):
             if getattr(self, key) is not None and not getattr(self, key) > 0:
                 raise ValueError(f"{key}={getattr(self, key)!r} must be positive")
-        if not self.rest > 0:
-            raise ValueError(f"rest={self.rest!r} must be positive")
         for key in ("sigma", "weight_decay", "momentum", "cutout", "validation", "warmup_epochs", "coherence_decay"):
             if not getattr(self, key) >= 0:
                 raise ValueError(f"{key}={getattr(self, key)!r} must not be negative")
@@ -151,8 +149,15 @@ class Recipe:
             raise ValueError("residual_gamma=0: behind it comes a ReLU, which would pass no gradient; choose 1 or less")
         if self.net == "cnn" and self.residual != "sum":
             raise ValueError(f"residual={self.residual!r}: the CNN has no residual branches")
-        if self.data == "digits" and self.policy != "none":
-            raise ValueError(f"policy={self.policy!r} is for colour images of 32 x 32 pixels, and digits are grey ones")
+        if self.data in ("digits", "imagenette64") and self.policy != "none":
+            other = "digits are grey ones" if self.data == "digits" else "these have 64 x 64"
+            raise ValueError(f"policy={self.policy!r} is for colour images of 32 x 32 pixels, and {other}")
+        if self.steps == "angular" and (self.decay_scale_bias or self.momentum >= 1):
+            raise ValueError(
+                "steps='angular' decays the classifier alone, with momentum below 1: decay_scale_bias=False"
+            )
+        if self.steps == "sgd" and (self.rest, self.coherence_decay) != (0.2, 1.0):
+            raise ValueError("rest and coherence_decay belong to steps='angular'; leave them out with SGD")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} leaves nothing of {self.epochs} epochs")
         if self.classifier == "constrained" and not (self.centralize or self.spherize):

@@ -356,3 +356,79 @@ def test_parameters_that_cannot_turn_are_named() -> None:
         cwn.angular_groups(mixed_net(), -0.1)
     with refused(TypeError, "model"):
         cwn.angular_groups([mixed_net()])  # type: ignore[arg-type]
+
+
+def test_a_momentum_that_overflowed_recovers() -> None:
+    weight = nn.Parameter(torch.randn(4, 8).half())
+    optimizer = cwn.AngularMuon([weight])
+    for _ in range(4):
+        weight.grad = torch.full_like(weight, 30_000.0)
+        optimizer.step()
+    assert optimizer.state[weight]["momentum_buffer"].isfinite().all()
+    before = weight.detach().clone()
+    weight.grad = torch.randn(4, 8).half()
+    optimizer.step()
+    assert weight.isfinite().all() and not torch.equal(weight, before)
+
+
+def test_sparse_gradients_are_refused_before_anything_moves() -> None:
+    model = nn.Sequential(nn.Embedding(5, 4, sparse=True), nn.Flatten(), nn.Linear(8, 3))
+    groups = [{"params": [model[2].weight]}, {"params": [model[0].weight, model[2].bias], "turn": False}]
+    optimizer = cwn.AngularMuon(groups)
+    model(torch.tensor([[0, 1]])).sum().backward()
+    before = copy.deepcopy(model)
+    with refused(RuntimeError, "sparse"):
+        optimizer.step()
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before.parameters(), strict=True))
+
+
+def test_states_of_others_and_groups_that_change_their_kind() -> None:
+    model = mixed_net()
+    sgd = torch.optim.SGD([model[0].weight], lr=0.1, momentum=0.9)
+    optimizer = cwn.AngularMuon([model[0].weight])
+    optimizer.load_state_dict(sgd.state_dict())
+    train(model, optimizer, mixed_batch(), 1)
+    assert optimizer.param_groups[0]["turn"] is False, "SGD's weights did not turn"
+    optimizer = cwn.AngularMuon([model[0].weight])
+    train(model, optimizer, mixed_batch(), 1)
+    optimizer.param_groups[0]["turn"] = False
+    train(model, optimizer, mixed_batch(), 1)
+    assert "exp_avg" in optimizer.state[model[0].weight]
+
+
+def test_parameters_without_values_are_passed_over() -> None:
+    empty, weight = nn.Parameter(torch.zeros(0, 4)), nn.Parameter(torch.randn(4, 4))
+    optimizer = cwn.AngularMuon([empty, weight])
+    for p in (empty, weight):
+        p.grad = torch.randn_like(p)
+    optimizer.step()
+    assert weight.isfinite().all()
+
+
+def test_layers_of_different_c_may_share_groups() -> None:
+    model = mixed_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    cwn.constrain(optimizer, model, c=2.0, exclude=("8",)).remove()
+    cwn.constrain(optimizer, model, c=3.0, exclude=("0", "3", "5"), include=("8",)).remove()
+    assert cwn.angular_groups(model, exclude=())
+
+
+WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"betas": (0.9,)}, TypeError, "betas must be two numbers"),
+    ({"betas": 0.9}, TypeError, "betas must be two numbers"),
+    ({"lr": torch.tensor(-1.0)}, ValueError, "lr must not be negative"),
+    ({"lr": torch.tensor([0.1, 0.2])}, ValueError, "lr must hold one number"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "words"), WRONG, ids=lambda v: str(v)[:30])
+def test_more_bad_values_are_named(options: dict[str, Any], error: type[Exception], words: str) -> None:
+    with refused(error, words):
+        cwn.AngularMuon([nn.Parameter(torch.randn(4, 4))], **options)
+
+
+def test_groups_that_do_not_divide_a_weight_are_named_before_a_step() -> None:
+    with refused(ValueError, "groups is 3", "(8, 3, 3, 3)"):
+        cwn.AngularMuon([{"params": [nn.Parameter(torch.randn(8, 3, 3, 3))], "groups": 3}])
+    with refused(TypeError, "set"):
+        cwn.AngularMuon([{"params": {nn.Parameter(torch.randn(4, 4))}}])

@@ -44,6 +44,7 @@ JOINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "add": torch.add,
     "a.add(b)": lambda a, b: a.add(b),
     "a.add_(b)": lambda a, b: a.add_(b),
+    "a - b": lambda a, b: b - a,
 }
 
 
@@ -58,7 +59,7 @@ def test_each_way_of_adding_is_a_branch(join: Callable[[Tensor, Tensor], Tensor]
     assert cwn.report(model).names("started") == tuple(f"{i}.scale2" for i in range(4))
 
 
-@pytest.mark.parametrize("join", [torch.mul, lambda a, b: torch.cat([a, b], 1)[:, :4], lambda a, b: a - b])
+@pytest.mark.parametrize("join", [torch.mul, lambda a, b: torch.cat([a, b], 1)[:, :4]])
 def test_what_is_no_sum_is_no_branch(join: Callable[[Tensor, Tensor], Tensor]) -> None:
     model = nn.Sequential(Residual(join))
     before = snapshot(model)
@@ -115,14 +116,24 @@ def test_a_branch_that_ends_in_several_scales_starts_with_all_of_them() -> None:
     assert float(model[0].a[1].weight[0].detach()) == 0.5, "by the number of branches, not of scales"
 
 
-@pytest.mark.parametrize("factor", [lambda y: 0.2 * y, lambda y: y * 0.2, lambda y: y / 5, lambda y: y.mul(0.2)])
+FACTORS: dict[str, Callable[[Tensor], Tensor]] = {
+    "0.2 y": lambda y: 0.2 * y,
+    "y 0.2": lambda y: y * 0.2,
+    "y / 5": lambda y: y / 5,
+    "mul": lambda y: y.mul(0.2),
+    "mul, other=": lambda y: torch.mul(y, other=0.2),
+    "div, other=": lambda y: torch.div(y, other=5),
+}
+
+
+@pytest.mark.parametrize("factor", FACTORS.values(), ids=FACTORS)
 def test_a_number_in_the_forward_counts(factor: Callable[[Tensor], Tensor]) -> None:
     """As in NF-ResNets."""
     model = nn.Sequential(*(Residual(lambda a, b: factor(a) + b) for _ in range(100)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # 1.04 ** 100 is about 50, and at 25 blocks 2.7
         cwn.constrain(torch.optim.SGD(model[:25].parameters(), lr=0.1), model[:25])
-    with pytest.warns(UserWarning, match="100 residual branches .*50.5-fold"):
+    with pytest.warns(UserWarning, match="50.5-fold .*100 branches"):
         cwn.constrain(torch.optim.SGD(model.parameters(), lr=0.1), model)
     assert len(cwn.scale_branches(model)) == 100
     assert abs(float(model[0].scale2.weight[0].detach()) - 0.5) < 1e-6
@@ -187,7 +198,7 @@ def test_constrain_warns_of_a_stream_that_would_explode_and_not_of_others() -> N
         cwn.constrain(torch.optim.SGD(model.parameters(), lr=0.1), model)
 
     net = import_torchvision().models.resnet18
-    with pytest.warns(UserWarning, match=r"8 residual branches .*256-fold \(layer1.0.bn2, .* 5 more\).*scale_branches"):
+    with pytest.warns(UserWarning, match=r"fold \(8 branches: layer1.0.bn2, .* 5 more\).*scale_branches"):
         attach(cwn.replace_batchnorm(net()))
     scaled = cwn.replace_batchnorm(net())
     cwn.scale_branches(scaled)
@@ -225,3 +236,165 @@ def test_bad_arguments_change_nothing() -> None:
     with refused(ValueError, "replace_batchnorm"):
         cwn.scale_branches(nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3)))
     assert snapshot(model) == before
+
+
+def blocks(forward: Callable[[nn.ModuleDict, Tensor], Tensor], count: int = 8, **shared: nn.Module) -> nn.Sequential:
+    """Blocks with two branches `f` and `g`, each a convolution and a scale, and what they share."""
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = nn.ModuleDict(
+                {name: nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), cwn.ScaleBias(4)) for name in "fg"} | shared
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            return forward(self.part, x)
+
+    return nn.Sequential(*(Block() for _ in range(count)))
+
+
+def starts(model: nn.Sequential, part: str) -> list[float]:
+    return [round(float(block.part[part][1].weight[0].detach()), 4) for block in model]
+
+
+def test_a_module_that_all_branches_share_does_not_hide_them() -> None:
+    model = blocks(lambda part, x: x + part["drop"](part["f"](x)), drop=nn.Dropout(0.1))
+    cwn.scale_branches(model)
+    assert starts(model, "f") == [0.3536] * 8
+
+
+def test_every_term_of_a_longer_sum_counts() -> None:
+    model = blocks(lambda part, x: x + part["f"](x) + part["g"](x), count=2)
+    cwn.scale_branches(model)
+    assert starts(model, "f") == starts(model, "g") == [0.5, 0.5]
+
+
+def test_a_branch_that_is_itself_a_sum_is_as_large_as_one() -> None:
+    model = blocks(lambda part, x: x + F.relu(part["f"](x) + part["g"](x)), count=2)
+    cwn.scale_branches(model)
+    assert starts(model, "f") == starts(model, "g") == [0.5, 0.5]
+
+
+def test_of_a_product_the_signal_is_scaled_and_not_its_gate() -> None:
+    model = blocks(lambda part, x: x + part["f"](x) * torch.sigmoid(part["g"](x)))
+    cwn.scale_branches(model)
+    assert starts(model, "f") == [0.3536] * 8 and starts(model, "g") == [1.0] * 8
+
+
+def test_a_mask_made_from_the_input_s_shape_is_no_way() -> None:
+    def forward(part: nn.ModuleDict, x: Tensor) -> Tensor:
+        keep = torch.rand(x.shape[0], 1, 1, 1) < 0.9
+        return x + part["f"](x) * keep / 0.9
+
+    model = blocks(forward)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        cwn.scale_branches(model)
+    # Either it is traced, or it is said that it was not.
+    assert starts(model, "f") == [round(8**-0.5 * 0.9, 4)] * 8 or "could not be traced" in str(caught[0].message)
+
+
+def test_one_block_called_many_times_counts_each_time() -> None:
+    class Loop(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = Residual()
+
+        def forward(self, x: Tensor) -> Tensor:
+            for _ in range(16):
+                x = self.block(x)
+            return x
+
+    model = Loop()
+    assert cwn.scale_branches(model) == ("block.scale2",)
+    assert float(model.block.scale2.weight[0].detach()) == 0.25
+
+
+def test_blocks_that_are_skipped_at_random_are_all_found() -> None:
+    def forward(part: nn.ModuleDict, x: Tensor) -> Tensor:
+        if part.training and torch.rand(1).item() < 0.5:
+            return x
+        return x + part["f"](x)
+
+    model = blocks(forward).train()
+    cwn.scale_branches(model)
+    assert starts(model, "f") == [0.3536] * 8
+
+
+def test_what_cannot_be_traced_is_said() -> None:
+    model = blocks(lambda part, x: x + part["f"](x) if x.sum() > 0 else x, count=2)
+    with pytest.warns(UserWarning, match="could not be traced .*set these scales yourself"):
+        assert cwn.scale_branches(model) == ()
+
+
+QUIET: dict[str, Callable[[nn.ModuleDict, Tensor], Tensor]] = {
+    "alpha": lambda part, x: torch.add(x, part["f"](x), alpha=0.1),
+    "method alpha": lambda part, x: x.add(part["f"](x), alpha=0.1),
+    "sum divided": lambda part, x: (x + part["f"](x)) / math.sqrt(2),
+    "true_divide": lambda part, x: x + torch.true_divide(part["f"](x), 10),
+    "norm behind": lambda part, x: part["norm"](x + part["f"](x)),
+    "concatenated": lambda part, x: torch.cat([x, part["f"](x)], 1)[:, :4],
+}
+
+
+@pytest.mark.parametrize("forward", QUIET.values(), ids=QUIET)
+def test_a_stream_that_does_not_explode_is_not_warned_of(forward: Callable[[nn.ModuleDict, Tensor], Tensor]) -> None:
+    model = blocks(forward, norm=nn.GroupNorm(1, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cwn.constrain(torch.optim.SGD(model.parameters(), lr=0.1), model)
+    with pytest.warns(UserWarning, match="256-fold"):  # and the same with a plain sum is
+        plain = blocks(lambda part, x: x + part["f"](x))
+        cwn.constrain(torch.optim.SGD(plain.parameters(), lr=0.1), plain)
+
+
+def test_a_layer_scale_counts() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), cwn.ScaleBias(4))
+            self.gamma = nn.Parameter(torch.full((4, 1, 1), 1e-3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.gamma * self.f(x)
+
+    model = nn.Sequential(*(Scaled() for _ in range(8)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cwn.constrain(torch.optim.SGD(model.parameters(), lr=0.1), model)
+    cwn.scale_branches(model)
+    assert float(model[0].f[1].weight[0].detach()) == 1.0
+
+
+def test_a_trained_model_is_not_told_to_start_anew() -> None:
+    model = nn.Sequential(*(Residual() for _ in range(8)))
+    nn.init.normal_(model[3].scale2.weight, 1.2, 0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cwn.constrain(torch.optim.SGD(model.parameters(), lr=0.1), model)
+
+
+def test_many_layers_on_a_way_take_neither_time_nor_depth() -> None:
+    class Long(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Sequential(nn.Conv2d(2, 2, 1), cwn.ScaleBias(2))
+            self.steps = nn.ModuleList(nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU()) for _ in range(300))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.head(x)
+            for step in self.steps:
+                y = y + step(y)
+            return x + y
+
+    model = Long()
+    with pytest.warns(UserWarning, match="no scale to start small"):
+        cwn.scale_branches(model)
+
+
+def test_a_value_that_a_dtype_cannot_hold_is_refused() -> None:
+    model = nn.Sequential(Residual()).half()
+    with refused(ValueError, "0.scale2", "float16", "1000000"):
+        cwn.scale_branches(model, 1e6)
+    assert (model[0].scale2.weight == 1).all()

@@ -142,3 +142,31 @@ def test_bad_arguments_are_named() -> None:
         cwn.turned(w.long(), w, 0.1)
     with refused(ValueError, "coherence_decay", "-1"):
         cwn.turned(w, w, 0.1, coherence_decay=-1.0)
+
+
+@pytest.mark.parametrize("cosine", [0.5, 0.9])
+@pytest.mark.parametrize("shape", [(64, 144), (144, 64)], ids=str)
+def test_rows_that_agree_much_are_pulled_apart_and_not_flipped(cosine: float, shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    own, common = torch.randn(*shape, dtype=torch.float64), torch.randn(shape[1], dtype=torch.float64)
+    w = cwn.project_rows(math.sqrt(1 - cosine) * own + math.sqrt(cosine) * common, c=3.0)
+    start = float(torch.linalg.matrix_norm(w, 2))
+    for _ in range(100):
+        new = cwn.project_rows(cwn.turned(w, torch.randn_like(w), 0.1, coherence_decay=3.0), c=3.0)
+        assert ((new * w).sum(1) > 0).double().mean() > 0.9
+        w = new
+    assert float(torch.linalg.matrix_norm(w, 2)) < 0.5 * start
+
+
+def test_zeros_and_nothing_are_no_trouble() -> None:
+    zero = torch.zeros(4, 6, dtype=torch.float64)
+    assert torch.equal(cwn.turned(zero, torch.randn_like(zero), 0.1, coherence_decay=1.0), zero)
+    assert cwn.turned(torch.zeros(0, 6), torch.zeros(0, 6), 0.1).shape == (0, 6)
+    assert cwn.turned(torch.zeros(3, 0), torch.zeros(3, 0), 0.1, coherence_decay=1.0).shape == (3, 0)
+
+
+def test_autocast_does_not_reach_the_step() -> None:
+    w, d = feasible(6, 20).float(), torch.randn(6, 20)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = cwn.turned(w, d, 0.1, coherence_decay=1.0)
+    assert torch.equal(inside, cwn.turned(w, d, 0.1, coherence_decay=1.0))
