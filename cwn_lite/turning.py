@@ -59,12 +59,7 @@ def turned(
     Reference: Jordan et al., Muon, 2024, for orthogonalized momentum; Brock et al., BigGAN, ICLR 2019, for the pull,
     which on rows of fixed norm is their orthogonal regularization without the diagonal.
     """
-    for name, value in (("rows", rows), ("direction", direction)):
-        check_real_dense(name, value)
-    if rows.shape != direction.shape or rows.ndim < 2:
-        shapes = f"{tuple(rows.shape)} and {tuple(direction.shape)}"
-        raise ValueError(f"rows and direction have shapes {shapes}; give two of one shape (..., out, n)")
-    check_nonnegative("coherence_decay", coherence_decay)
+    _check(rows, direction, coherence_decay)
     if not rows.numel():
         return rows.clone()
     with torch.autocast(rows.device.type, enabled=False):
@@ -84,9 +79,19 @@ def turned(
         rank = moved.sum((-2, -1), keepdim=True).clamp(1, w.shape[-1])
         step = step * (length / rank).sqrt()
         if coherence_decay:
-            step = step + torch.where(moved, _pull(w, square, lr, coherence_decay), 0.0)
+            pull = _pull(w, square, lr, coherence_decay)
+            step = step + torch.where(moved, pull, 0.0)
         new: Tensor = w - lr * step
         return new.to(rows.dtype)
+
+
+def _check(rows: Tensor, direction: Tensor, coherence_decay: float) -> None:
+    for name, value in (("rows", rows), ("direction", direction)):
+        check_real_dense(name, value)
+    if rows.shape != direction.shape or rows.ndim < 2:
+        shapes = f"{tuple(rows.shape)} and {tuple(direction.shape)}"
+        raise ValueError(f"rows and direction have shapes {shapes}; give two of one shape (..., out, n)")
+    check_nonnegative("coherence_decay", coherence_decay)
 
 
 def _pull(w: Tensor, square: Tensor, lr: float | Tensor, coherence_decay: float) -> Tensor:

@@ -70,13 +70,13 @@ export function render(el, data) {
     const x = (v) => ((width - 2) * v) / (1.02 * now.limit);
     const height = BARS.length * PITCH + HEAD;
     set(svg, { viewBox: `0 0 ${width} ${height}`, width, height });
-    const mark = (key) => h("line", { class: `mark mark-${key}`, x1: x(now[key]), x2: x(now[key]), y1: 0, y2: height - HEAD });
+    const mark = (key) => BARS.map((_, i) => h("line", { class: `mark mark-${key}`, x1: x(now[key]), x2: x(now[key]), y1: i * PITCH + 18, y2: i * PITCH + 38 }));
     const bars = BARS.flatMap(([key, name], i) => [
       h("text", { class: "name", x: 2, y: i * PITCH + 14 }, name, ` ${format(now[key], 2)}`),
       h("rect", { class: `bar bar-${key}`, x: 1, y: i * PITCH + 20, width: Math.max(0.5, x(now[key]) - 1), height: 16, "data-value": String(now[key]) }),
     ]);
     const names = h("text", { class: "key", x: 2, y: height - 6 }, "dashed: random rows; at the right: all agree");
-    svg.replaceChildren(mark("random"), mark("limit"), ...bars, names);
+    svg.replaceChildren(...mark("random"), ...mark("limit"), ...bars, names);
   }
 
   onWidth(view, draw);

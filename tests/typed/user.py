@@ -27,3 +27,10 @@ def use() -> None:
     optimizers = [torch.optim.SGD(net.parameters(), lr=0.1), torch.optim.AdamW(net.parameters())]
     assert_type(cwn.constrain(optimizers[0], net), cwn.Constraint)
     assert_type(cwn.constrain(optimizers, net, exclude=("stem",), classifier=()), cwn.Constraint)
+
+    assert_type(cwn.scale_branches(net), tuple[str, ...])
+    turning = cwn.AngularMuon(cwn.angular_groups(net, 0.01), lr=0.01, betas=(0.9, 0.95))
+    assert_type(turning.step(), None)
+    assert_type(turning.step(lambda: 0.5), float)
+    assert_type(cwn.constrain(turning, net), cwn.Constraint)
+    assert_type(cwn.turned(torch.zeros(2, 3), torch.ones(2, 3), 0.1), torch.Tensor)
