@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_UNSUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+# What a link is answered where there are none. A folder that may not be written says EACCES.
+_NO_LINKS = (errno.EPERM, errno.EMLINK, *_UNSUPPORTED)
 
 
 @contextmanager
@@ -58,26 +63,61 @@ def write_atomically(path: Path, content: bytes, *, overwrite: bool) -> None:
             if overwrite:
                 draft.replace(path)
             else:
-                os.link(draft, path)  # unlike a rename, a link never replaces
+                _publish(draft, path)
         finally:
             draft.unlink(missing_ok=True)
         _sync_folder(path.parent)
 
 
+def _publish(draft: Path, path: Path) -> None:
+    """Give a finished draft its name, never replacing a file."""
+    try:
+        os.link(draft, path)  # unlike a rename, a link never replaces
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        return
+    # FAT, network shares and mounted drives know no hard links. Who creates the name owns it.
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        draft.replace(path)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def check_writable(folder: Path) -> None:
-    """Make ``folder`` and write a small file in it, to learn of a full or read-only disk before the work.
+    """Make ``folder``, write a small file in it and publish it, to learn of a disk that cannot before the work.
 
     Raises:
         OSError: it cannot be written; the error names it.
     """
     probe = folder / f".probe.{os.getpid()}.tmp"
+    published = probe.with_suffix(".published")
     with naming(folder, probe):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with probe.open("wb") as stream:
                 stream.write(b"probe")
+            published.unlink(missing_ok=True)
+            _publish(probe, published)
         finally:
             probe.unlink(missing_ok=True)
+            published.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder of which the caller holds the lock.
+
+    Args:
+        folder: such as that of a cell.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    for draft in folder.glob(".*.tmp"):
+        draft.unlink(missing_ok=True)
 
 
 def keep_out_of_git(folder: Path) -> None:
@@ -98,5 +138,8 @@ def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, *_UNSUPPORTED):  # file systems whose folders know no such thing
+            raise
     finally:
         os.close(handle)

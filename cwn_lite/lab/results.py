@@ -137,13 +137,14 @@ def load(root: Path | str | None = None, pattern: str = "*") -> list[Result]:
         pattern: ``fnmatch`` pattern on the recipe name, for instance ``"cnn16-*"``.
 
     Raises:
-        LabError: a file is damaged, or ``root`` is no folder.
+        LabError: a file is damaged, or ``root`` is no folder. Of recipes whose folders do not match, no file is read.
 
     Example:
         >>> load("no-such-folder")
         []
     """
-    found = [read(path) for path in _files(root)]
+    # A folder is called by the recipe's name and the start of its hash.
+    found = [read(path) for path in _files(root, f"{pattern}-????????")]
     return sorted(
         (result for result in found if fnmatchcase(result.name, pattern)),
         key=lambda result: (result.name, result.recipe_sha, result.seed),

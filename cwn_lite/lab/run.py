@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 import traceback
@@ -17,12 +18,17 @@ from tqdm import tqdm
 from . import checkpoint, interrupt, lock, provenance, record, results
 from .data import Dataset
 from .errors import LabError
-from .files import check_writable, keep_out_of_git, write_atomically
+from .files import check_writable, keep_out_of_git, sweep, write_atomically
 from .recipe import Recipe
 from .results import Result
 from .train import CHECK_EVERY, Trainer
 from .typed import mistyped
 from .world import ToldError, World
+
+# Not any mention of CUDA: tensors on two devices are the program's fault.
+_OF_THE_MACHINE = re.compile(
+    r"CUDA (?:error|driver|out of memory)|CU(?:BLAS|FFT|DNN|SPARSE)_STATUS|cuDNN error|NCCL error|can't allocate memory"
+)
 
 
 class MachineError(LabError):
@@ -163,7 +169,7 @@ def _machines_fault(error: Exception) -> bool:
     """Return whether another machine, or the same one later, may train this cell."""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(part in str(error) for part in ("CUDA", "CUBLAS", "cuDNN", "CUDNN"))
+    return isinstance(error, RuntimeError) and _OF_THE_MACHINE.search(str(error)) is not None
 
 
 def _claim(held: contextlib.ExitStack, recipe: Recipe, seed: int, options: Options) -> None:
@@ -174,6 +180,7 @@ def _claim(held: contextlib.ExitStack, recipe: Recipe, seed: int, options: Optio
             keep_out_of_git(options.runs)
             check_writable(cell_folder(options.runs, recipe, seed))
             held.enter_context(lock.hold(cell_folder(options.runs, recipe, seed) / "lock"))
+            sweep(cell_folder(options.runs, recipe, seed))
             if results.path_of(options.out, recipe.directory, seed).exists():
                 raise FinishedError(
                     f"{recipe.name} seed {seed} has a result already, and results are never overwritten"

@@ -105,13 +105,69 @@ def test_a_traceback_that_cannot_be_written(lab: Lab, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("call", ["link", "fsync"])
 def test_other_calls_that_fail(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*arguments: Any) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM), *(str(a) for a in arguments if isinstance(a, Path)))
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), *(str(a) for a in arguments if isinstance(a, Path)))
 
     monkeypatch.setattr(os, call, refused)
     with pytest.raises(PermissionError) as error:
         files.write_atomically(tmp_path / "a" / "file", b"content", overwrite=False)
     assert error.value.filename == str(tmp_path / "a" / "file")
     assert not list((tmp_path / "a").iterdir())
+
+
+@pytest.fixture(params=[errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP])
+def no_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A FAT stick or a network share."""
+
+    def refused(*arguments: Any) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(os, "link", refused)
+
+
+@pytest.mark.usefixtures("no_links")
+def test_a_run_is_published_where_there_are_no_hard_links(lab: Lab) -> None:
+    settings = ["--out", str(lab.out), "--runs", str(lab.runs), "--threads", "1", "--quiet", "--device", "cpu"]
+    assert main(["run", RECIPE.name, *settings]) == 0
+    assert results.read(lab.result).status == "done"
+    assert [path.name for path in lab.result.parent.iterdir()] == ["seed-0.json"]
+
+
+@pytest.mark.usefixtures("no_links")
+def test_nothing_is_replaced_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    files.write_atomically(path, b"first", overwrite=False)
+    with pytest.raises(FileExistsError):
+        files.write_atomically(path, b"second", overwrite=False)
+    assert path.read_bytes() == b"first" and list(tmp_path.iterdir()) == [path]
+
+    def broken(self: Path, target: Path) -> None:
+        raise OSError(errno.EIO, "the stick was pulled out")
+
+    monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(OSError, match="pulled out"):
+        files.write_atomically(tmp_path / "other", b"content", overwrite=False)
+    assert list(tmp_path.iterdir()) == [path], "a name that was taken in vain is given back"
+
+
+def test_a_folder_that_knows_no_fsync_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fsync
+
+    def of_files_only(handle: int) -> None:
+        if Path(f"/proc/self/fd/{handle}").is_dir():
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files_only)
+    files.write_atomically(tmp_path / "file", b"content", overwrite=False)
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_what_a_killed_process_left_is_swept_away(lab: Lab) -> None:
+    lab.cell.mkdir(parents=True)
+    (lab.cell / ".checkpoint.99999.tmp").write_bytes(b"half")
+    settings = ["--out", str(lab.out), "--runs", str(lab.runs), "--threads", "1", "--quiet", "--device", "cpu"]
+    assert main(["run", RECIPE.name, *settings]) == 0
+    assert not list(lab.runs.rglob("*.tmp"))
 
 
 def test_the_systems_own_limit(tmp_path: Path) -> None:

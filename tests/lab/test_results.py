@@ -163,6 +163,39 @@ def test_the_machines_fault_is_no_result(
     assert run(tiny, 0, toy, options) is not None
 
 
+MACHINE = [
+    "CUDA error: an illegal memory access was encountered",
+    "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 1",
+    "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+]
+PROGRAM = ["Expected all tensors to be on the same device, but found at least two devices, CUDA and CPU", "the wheels"]
+
+
+@pytest.mark.parametrize("words", [*MACHINE, *PROGRAM])
+def test_whose_fault_it_is(
+    words: str, tiny: Recipe, toy: Dataset, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Trainer) -> tuple[float, float]:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(Trainer, "evaluate", broken)
+    if words in MACHINE:
+        with pytest.raises(MachineError, match="nothing is recorded"):
+            run(tiny, 0, toy, options)
+    else:
+        result = run(tiny, 0, toy, options)
+        assert result is not None and result.status == "failed"
+
+
+def test_load_reads_no_file_of_another_recipe(done: Result, options: Options) -> None:
+    other = options.out / "cnn-00000000"
+    other.mkdir()
+    (other / "seed-0.json").write_text("damaged")
+    assert results.load(options.out, "ti*") == [done]
+    with pytest.raises(LabError):
+        results.load(options.out)
+
+
 def test_a_deadline_stops_with_a_checkpoint(tiny: Recipe, toy: Dataset, options: Options) -> None:
     stopped = dataclasses.replace(options, deadline=0.0)
     sessions = 0
