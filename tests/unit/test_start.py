@@ -276,8 +276,16 @@ def test_a_branch_that_is_itself_a_sum_is_as_large_as_one() -> None:
     assert starts(model, "f") == starts(model, "g") == [0.5, 0.5]
 
 
-def test_of_a_product_the_signal_is_scaled_and_not_its_gate() -> None:
-    model = blocks(lambda part, x: x + part["f"](x) * torch.sigmoid(part["g"](x)))
+PRODUCTS: list[Callable[[nn.ModuleDict, Tensor], Tensor]] = [
+    lambda part, x: x + part["f"](x) * torch.sigmoid(part["g"](x)),
+    lambda part, x: x + torch.sigmoid(part["g"](x)) * part["f"](x),
+    lambda part, x: x + F.hardsigmoid(part["g"](x)).mul(part["f"](x)),
+]
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_of_a_product_the_signal_is_scaled_and_not_its_gate(product: Callable[[nn.ModuleDict, Tensor], Tensor]) -> None:
+    model = blocks(product)
     cwn.scale_branches(model)
     assert starts(model, "f") == [0.3536] * 8 and starts(model, "g") == [1.0] * 8
 
