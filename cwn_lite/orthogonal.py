@@ -93,7 +93,8 @@ def _by_rows(x: Tensor, polynomials: Polynomials) -> Tensor:
 def _bounded(gram: Tensor) -> tuple[Tensor, Tensor]:
     """Return a Gram matrix divided by its Frobenius norm, which bounds its eigenvalues, and that norm."""
     norm = torch.linalg.matrix_norm(gram.to(torch.promote_types(gram.dtype, torch.float32)))
-    bound = norm.clamp_min(torch.finfo(norm.dtype).tiny)[..., None, None].to(gram.dtype)
+    # Rows of which the largest number is 1 have a norm of at least 1; what is less is a matrix of zeros.
+    bound = norm.clamp_min(1.0)[..., None, None].to(gram.dtype)
     return gram / bound, bound
 
 

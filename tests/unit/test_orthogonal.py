@@ -130,3 +130,8 @@ def test_products_in_bfloat16_leave_no_value_behind_that_rounding_would_hide_in_
 def test_a_dtype_of_products_that_is_none_is_refused() -> None:
     with refused(TypeError, "dtype", "int64"):
         orthogonalize(torch.randn(3, 4), dtype=torch.int64)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16, torch.float64])
+def test_zeros_stay_zeros_in_every_dtype(dtype: torch.dtype | None) -> None:
+    assert torch.equal(orthogonalize(torch.zeros(2, 3, 4), dtype=dtype), torch.zeros(2, 3, 4))
