@@ -22,7 +22,7 @@ from . import data, listing, recipes, results
 from .data import Dataset
 from .deviations import deviations
 from .errors import LabError
-from .fill import fill, missing
+from .fill import Forecast, fill, missing
 from .lock import BusyError
 from .paths import check_folder, expand
 from .profiling import profile
@@ -148,11 +148,18 @@ def _fill(arguments: argparse.Namespace) -> int:
         cells = [cell for cell in cells if cell.recipe.policy != "fastaa"]
     counts: Counter[str] = Counter()
     errors = 0
+    if arguments.nice and hasattr(os, "nice"):
+        os.nice(10)
+    recorded: list[results.Result] = []
+    with contextlib.suppress(LabError):  # a damaged result is no reason not to make others
+        recorded = results.load(options.out)
+    forecast, waiting = Forecast(recorded), list(cells)
 
     def load(kind: str) -> Dataset:
         return data.load(kind, arguments.data)
 
     for cell, outcome in fill(cells, load, options):
+        waiting = [other for other in waiting if other != cell]
         if isinstance(outcome, BusyError):
             counts["busy"] += 1
             _say(f"{cell.recipe.name} seed {cell.seed}: {outcome}")
@@ -164,7 +171,11 @@ def _fill(arguments: argparse.Namespace) -> int:
             _say(f"{cell.recipe.name} seed {cell.seed} stopped; the next fill goes on from its checkpoint")
         else:
             counts[outcome.status] += 1
-            _say(listing.outcome(outcome))
+            forecast.add(outcome)
+            ahead = (
+                f"{len(waiting)} to go, about {forecast.words(forecast.seconds(waiting))}" if waiting else "the last"
+            )
+            _say(f"{listing.outcome(outcome)} ({ahead})")
     left = len(missing(options, arguments.seeds, arguments.only))
     _say(", ".join([*(f"{number} {what}" for what, number in counts.items()), f"{left} cells left"]))
     if errors and not counts:
@@ -257,6 +268,7 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--minutes", type=float, required=True, help="stop with a checkpoint after this time")
     many.add_argument("--seeds", type=int, default=3, help="seeds per recipe (3)")
     many.add_argument("--jobs", type=int, default=1, help="runs that share the device at a time (1)")
+    many.add_argument("--nice", action="store_true", help="give way to other work on this machine")
     many.add_argument("--only", metavar="PATTERN", help="family, pattern or name of the recipes")
     _training(many)
     many.set_defaults(verb=_fill)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,47 @@ class Cell:
 
     recipe: Recipe
     seed: int
+
+
+class Forecast:
+    """How long cells will take: as long as other seeds of the recipe did, else as the mean of those trained here.
+
+    Args:
+        recorded: earlier results, of machines like this one.
+
+    Example:
+        >>> Forecast([]).seconds([]), Forecast.words(4000)
+        (0.0, '1 h 7 min')
+    """
+
+    def __init__(self, recorded: Iterable[Result]) -> None:
+        self._walls: dict[str, list[float]] = defaultdict(list)
+        self._here: list[float] = []
+        for result in recorded:
+            self._walls[f"{result.name}-{result.recipe_sha[:8]}"].append(result.wall_s)
+
+    def add(self, result: Result) -> None:
+        """Take in a result that was made now."""
+        self._here.append(result.wall_s)
+        self._walls[f"{result.name}-{result.recipe_sha[:8]}"].append(result.wall_s)
+
+    def seconds(self, cells: Sequence[Cell]) -> float | None:
+        """Return the seconds that ``cells`` will take one after the other, ``None`` where nothing tells."""
+        total = 0.0
+        for cell in cells:
+            walls = self._walls.get(cell.recipe.directory) or self._here
+            if not walls:
+                return None
+            total += sum(walls) / len(walls)
+        return total
+
+    @staticmethod
+    def words(seconds: float | None) -> str:
+        """Return a time for reading."""
+        if seconds is None:
+            return "an unknown time"
+        minutes = math.ceil(seconds / 60)
+        return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def missing(options: Options, seeds: int, only: str | None = None) -> list[Cell]:

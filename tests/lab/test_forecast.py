@@ -1,0 +1,56 @@
+"""How long a fill will take: by other seeds of the recipe, else by what was trained here."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cwn_lite.lab.__main__ import main
+from cwn_lite.lab.fill import Cell, Forecast
+from cwn_lite.lab.recipe import Recipe
+
+ONE = Recipe(name="one", method="bn")
+TWO = dataclasses.replace(ONE, name="two", lr=0.2)
+
+
+def ran(recipe: Recipe, seconds: float) -> Any:
+    return SimpleNamespace(name=recipe.name, recipe_sha=recipe.sha, wall_s=seconds)
+
+
+def test_other_seeds_of_a_recipe_tell() -> None:
+    forecast = Forecast([ran(ONE, 100.0), ran(ONE, 140.0), ran(TWO, 10.0)])
+    assert forecast.seconds([Cell(ONE, 5), Cell(TWO, 5), Cell(TWO, 6)]) == 140.0
+    forecast.add(ran(TWO, 30.0))
+    assert forecast.seconds([Cell(TWO, 6)]) == 20.0
+
+
+def test_what_was_trained_here_stands_in_for_the_unknown() -> None:
+    forecast = Forecast([])
+    assert forecast.seconds([Cell(ONE, 0)]) is None
+    forecast.add(ran(TWO, 50.0))
+    assert forecast.seconds([Cell(ONE, 0), Cell(TWO, 1)]) == 100.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, "an unknown time"), (1, "1 min"), (60, "1 min"), (3541, "1 h 0 min"), (7300, "2 h 2 min")],
+)
+def test_words(seconds: float | None, words: str) -> None:
+    assert Forecast.words(seconds) == words
+
+
+def test_the_log_says_what_is_left(
+    tmp_path: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(os, "nice", given.append, raising=False)
+    folders = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
+    fill = ["fill", "--minutes", "9", "--seeds", "2", "--only", "digits-plain", "--nice", "--quiet", "--threads", "1"]
+    assert main([*fill, *folders, "--device", "cpu"]) == 0
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert first.endswith("(1 to go, about 1 min)") and second.endswith("(the last)")
+    assert given == [10]
