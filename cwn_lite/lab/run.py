@@ -118,7 +118,8 @@ def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | 
         identity = {"recipe_sha": recipe.sha, "seed": seed, "data": data.sha256}
         identity |= {"device": options.device.type, "processes": options.world.size}
         trainer = Trainer(recipe, seed, data, options.device, options.world, options.policies)
-        earlier = _resume(trainer, saved_state, identity) if saved_state.exists() else []
+        saved = _saved(saved_state, identity, options.world)
+        earlier = [] if saved is None else _resume(trainer, saved_state, saved)
         if options.compile:
             trainer.compile()
         session = record.Session.begin(trainer).after(earlier)
@@ -148,9 +149,24 @@ def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | 
         return result
 
 
-def _resume(trainer: Trainer, path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
+def _saved(path: Path, identity: dict[str, Any], world: World) -> dict[str, Any] | None:
+    """Return the state of the leader's checkpoint, ``None`` if it has none: processes may have disks of their own."""
+    state = None
+    if world.leads:
+        try:
+            state = checkpoint.load(path, identity) if path.exists() else None
+        except (LabError, OSError) as error:
+            world.tell(str(error))
+            raise
+    refusal = world.tell(None)
+    if refusal is not None:
+        raise ToldError(refusal)
+    shared: dict[str, Any] | None = world.share(state)
+    return shared
+
+
+def _resume(trainer: Trainer, path: Path, state: dict[str, Any]) -> list[dict[str, Any]]:
     """Put a trainer where its checkpoint was taken; return the records of the sessions up to there."""
-    state = checkpoint.load(path, identity)
     try:
         trainer.load_state_dict(state["trainer"])
         sessions: list[dict[str, Any]] = state["sessions"]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -74,6 +75,14 @@ class World:
         said = [refusal]
         dist.broadcast_object_list(said, src=0)
         return said[0]
+
+    def share(self, found: Any) -> Any:
+        """Return what the leader found, whatever it is; the others' is not looked at."""
+        if self.size == 1:
+            return found
+        box = [found]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
         """Return the module to call in training: gradients are averaged over the processes."""

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cwn_lite.lab import provenance, recipes, results
+from cwn_lite.lab import checkpoint, provenance, recipes, results
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.run import Options, run
+from cwn_lite.lab.run import Options, cell_folder, run
 from cwn_lite.lab.train import Trainer
 from cwn_lite.lab.world import World
 
@@ -95,3 +95,43 @@ def test_a_refusal_of_the_leader_stops_all(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert done.stderr.count("\nerror: ") + done.stderr.startswith("error: ") == 1
     assert "Not a directory" in done.stderr
+
+
+OWN_DISKS = """
+import os, sys
+from cwn_lite.lab.__main__ import main
+out, runs = sys.argv[1:]
+options = ["--out", out, "--runs", os.path.join(runs, os.environ["RANK"]), "--device", "cpu", "--threads", "1"]
+sys.exit(main(["run", "digits-plain", "--quiet", *options]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damaged", [False, True])
+def test_processes_with_disks_of_their_own_resume_where_the_leader_was(
+    damaged: bool, digits: Dataset, tmp_path: Path
+) -> None:
+    recipe = recipes.get("digits-plain")
+    trainer = Trainer(recipe, 0, digits)
+    for _ in range(30):
+        trainer.step()
+    identity = {"recipe_sha": recipe.sha, "seed": 0, "data": digits.sha256, "device": "cpu", "processes": 2}
+    saved = cell_folder(tmp_path / "runs" / "0", recipe, 0) / "checkpoint"
+    checkpoint.save(saved, {"trainer": trainer.state_dict(), "sessions": []}, identity)
+    if damaged:
+        saved.write_bytes(saved.read_bytes()[:-1])
+    script = tmp_path / "own_disks.py"
+    script.write_text(OWN_DISKS)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = {**os.environ, "PYTHONPATH": str(provenance.PACKAGE.parent), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(tmp_path / "out"), str(tmp_path / "runs")],
+        capture_output=True, text=True, env=environment, timeout=120,
+    )  # fmt: skip
+    if damaged:
+        assert done.returncode and done.stderr.count("damaged checkpoint") == 1
+        return
+    assert done.returncode == 0, done.stderr
+    (shared,) = results.load(tmp_path / "out")
+    assert shared.status == "done" and len(shared.curve) == recipe.epochs
+    assert shared.curve[0]["train_loss"] == trainer.curve[0]["train_loss"], "the first epoch is the one that was saved"
