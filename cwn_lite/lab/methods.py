@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -133,7 +134,10 @@ def _constrain(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recip
         optimizer.register_step_post_hook(after_step)
     if not (recipe.centralize or recipe.spherize):
         return None
-    return cwn.constrain(optimizer, model, c=recipe.c, centralize=recipe.centralize, spherize=recipe.spherize)
+    with warnings.catch_warnings():
+        # How branches start is the recipe's own choice, also where it is a bad one.
+        warnings.filterwarnings("ignore", message="without normalization")
+        return cwn.constrain(optimizer, model, c=recipe.c, centralize=recipe.centralize, spherize=recipe.spherize)
 
 
 def group_norm(groups: int, channels: int) -> nn.GroupNorm:

@@ -74,7 +74,6 @@ def test_residual_scaling_predicts_the_stream() -> None:
     assert list(residual_scaling(3, None)) == [(1.0, 1.0)] * 3
 
 
-@pytest.mark.filterwarnings("ignore:without normalization")  # it is right
 def test_plain_sum_doubles_and_nf_does_not() -> None:
     """The second moment of the stream of ResNet-32 at initialization, γ = 1: 2 per block against a sum."""
 
