@@ -62,6 +62,7 @@ def test_where_the_forward_cannot_be_traced_the_last_linear_is_the_classifier() 
     )
 
 
+@pytest.mark.filterwarnings("ignore:without normalization")  # its backbone is residual
 def test_the_classifiers_of_a_detector_are_to_be_named() -> None:
     """Faster R-CNN has two on one level, and its forward cannot be traced, so the last one alone would be taken."""
     models = import_library().models
