@@ -22,10 +22,10 @@ class AngularMuon(Optimizer):
 
     A group with ``turn=True`` holds weights of layers. Each is the matrix of its rows, ``(out, fan-in)``, or one such
     matrix for each group of a grouped convolution, and takes the step of :func:`cwn_lite.turned` against the Nesterov
-    momentum of its gradient: ``lr`` is the angle in radians by which rows turn, in the mean square, whatever the size
-    of gradients and weights. All other groups take the step of :class:`torch.optim.AdamW`.
-    :func:`cwn_lite.angular_groups` makes the groups of a model. The step leaves the constraint set;
-    :func:`cwn_lite.constrain` takes weights back.
+    momentum of its gradient: ``lr`` is the angle in radians by which rows turn, in the mean square and where that
+    momentum has full rank, whatever the size of gradients and weights. All other groups take the step of
+    :class:`torch.optim.AdamW`. :func:`cwn_lite.angular_groups` makes the groups of a model. The step leaves the
+    constraint set; :func:`cwn_lite.constrain` takes weights back.
 
     State dicts, gradient scaling, DistributedDataParallel and schedulers that multiply rates work as with any
     optimizer of torch. Schedulers that set one rate for all, such as OneCycleLR, want ``max_lr=[group["lr"] for group

@@ -1,7 +1,7 @@
 """Argument checks whose messages name the parameter, the value and the way out."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 from typing import TypeVar
 
@@ -11,6 +11,17 @@ from torch.nn.parameter import UninitializedParameter
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 """What takes a module and returns it keeps its type."""
+
+
+def some(names: Sequence[str]) -> str:
+    """Return names for a message: the first three, and how many more.
+
+    Example:
+        >>> some(["a", "b"]), some(list("abcde"))
+        ('a, b', 'a, b, c and 2 more')
+    """
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
 
 _SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cwn_lite.buckets import Project, project_modules_
-from cwn_lite.checks import check_module
+from cwn_lite.checks import check_module, some
 from cwn_lite.optimizers import check_optimizers, warn_of_moves
 from cwn_lite.projection import reproject_
 from cwn_lite.rows import is_linear_map, layout, local_part, row_view
@@ -96,9 +96,7 @@ def constrain(
     held = _shared_out(optimizers, selection)
     already = {name for o in optimizers for other in _attached(o) for name in other._shared_with(selection.modules)}
     if already:
-        raise ValueError(
-            f"{_some(sorted(already))} constrained by this optimizer already; call remove() on that handle"
-        )
+        raise ValueError(f"{some(sorted(already))} constrained by this optimizer already; call remove() on that handle")
     for each in optimizers:
         warn_of_moves(each)
     note(model, selection)
@@ -119,12 +117,12 @@ def _shared_out(optimizers: Sequence[Optimizer], selection: Selection) -> list[d
     missing = [name for name, count in owners.items() if count == 0]
     if missing:
         raise ValueError(
-            f"optimizer does not hold {_some(missing)}; build it from the parameters of this model, pass all "
+            f"optimizer does not hold {some(missing)}; build it from the parameters of this model, pass all "
             "optimizers of the model in one list, or exclude them"
         )
     twice = [name for name, count in owners.items() if count > 1]
     if twice:
-        raise ValueError(f"{_some(twice)} held by two of the optimizers, which would both move them")
+        raise ValueError(f"{some(twice)} held by two of the optimizers, which would both move them")
     return held
 
 
@@ -257,7 +255,7 @@ class Constraint:
                         raise ValueError(f"{name} of model is no copy of the weight that is constrained: {layer!r}")
                 return copies
         missing = [name for name, path in names.items() if path not in there]
-        raise ValueError(f"model has no {_some(missing)}; give a copy of the model that is constrained")
+        raise ValueError(f"model has no {some(missing)}; give a copy of the model that is constrained")
 
     def _shared_with(self, modules: dict[str, nn.Module]) -> list[str]:
         mine = {id(module.weight) for module in self._modules.values()}
@@ -294,7 +292,3 @@ def _attached(optimizer: Optimizer) -> list[Constraint]:
 def _weight(module: nn.Module) -> Tensor:
     assert isinstance(module.weight, Tensor)
     return module.weight
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -70,7 +70,7 @@ def angular_groups(
 
     Args:
         model: its trainable parameters are shared out, each once. With its batch norms kept, it gets the same steps.
-        lr: angle in radians that rows turn per step.
+        lr: angle in radians that rows turn per step, as for :class:`cwn_lite.AngularMuon`.
         rest: rate of AdamW for all else, as a multiple of ``lr``.
         weight_decay: of the weights that do not turn, such as the classifier's.
         centralize: turning rows are to keep zero mean; ``None`` is what was said before of the layers, else yes.

@@ -112,6 +112,7 @@ def best_polynomials(accuracy: float, floor: float) -> Polynomials:
         >>> len(best_polynomials(0.1, 1e-2)), len(best_polynomials(1e-6, 1e-4))
         (4, 9)
     """
+    # Apart from its cache: torch's compiler takes this result as a constant, and cannot look through a cache.
     return _best_polynomials(accuracy, floor)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cwn_lite.branches import branches, growth
-from cwn_lite.checks import check_module, check_nonnegative
+from cwn_lite.checks import check_module, check_nonnegative, some
 from cwn_lite.feeds import Feeds
 from cwn_lite.layers import ScaleBias
 from cwn_lite.report import record
@@ -87,13 +87,13 @@ def _warn_of_what_is_left(feeds: Feeds, scales: set[str], bare: list[str], start
         if inside and not inside & started:
             warnings.warn(
                 f"the forward of {part or 'the model'} could not be traced ({why}), so whether branches end in "
-                f"{_some(sorted(inside))} is not known: set these scales yourself",
+                f"{some(sorted(inside))} is not known: set these scales yourself",
                 stacklevel=3,
             )
             break
     if bare:
         warnings.warn(
-            f"residual branches that end in {_some(bare)} have no scale to start small: divide by the root of their "
+            f"residual branches that end in {some(bare)} have no scale to start small: divide by the root of their "
             "number in the forward, or give them a ScaleBias",
             stacklevel=3,
         )
@@ -117,14 +117,10 @@ def warn_of_growth(model: nn.Module) -> None:
     if grown <= _MUCH:
         return
     found, _ = branches(feeds)
-    names = _some([name for branch in found for name in (branch.scales or (branch.last,))])
+    names = some([name for branch in found for name in (branch.scales or (branch.last,))])
     warnings.warn(
         f"without normalization, residual branches would make the second moment of the signal grow about {grown:.3g}"
         f"-fold ({len(found)} branches: {names}): call cwn_lite.scale_branches(model) before training, or start the "
         "last scale of each branch at 0",
         stacklevel=3,
     )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

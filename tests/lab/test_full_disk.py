@@ -171,7 +171,7 @@ def test_what_a_killed_process_left_is_swept_away(lab: Lab) -> None:
 
 
 def test_the_systems_own_limit(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="limits on files are for POSIX systems")
     path = tmp_path / "checkpoint"
     checkpoint.save(path, {"few": 1}, {})
     before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -32,6 +32,12 @@ CONTRASTS = """(figure, lines) => {
 BOXES = "all => all.map((n) => n.getBBox()).map((b) => [b.x, b.y, b.x + b.width, b.y + b.height])"
 
 
+def stands_still(page: Page, alt: str) -> None:
+    """Hold a page without scripts to showing the static figure, and to saying what it could do."""
+    assert page.get_by_role("img", name=alt).is_visible()
+    assert "where scripts run" in page.locator("noscript p:visible").inner_text()
+
+
 def dress(page: Page, theme: str | None) -> None:
     """Put the page into a theme as the site does, its own ground and ink included."""
     page.evaluate(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fragments import SLOW, Opener, opener, slider, table
-from looks import boxes_apart, in_every_theme
+from looks import boxes_apart, in_every_theme, stands_still
 from playwright.sync_api import Browser, Locator, expect
 
 from cwn_lite import figures
@@ -160,5 +160,4 @@ def test_nothing_sticks_out_overlaps_or_moves_away(open_page: Opener, width: int
 
 def test_without_scripts_the_static_figure_stands(open_page: Opener) -> None:
     page = open_page(FIGURE, ready=False, java_script_enabled=False)
-    assert page.get_by_role("img", name=ALT).is_visible()
-    assert "where scripts run" in page.locator("noscript p:visible").inner_text()
+    stands_still(page, ALT)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fragments import SLOW, Opener, middle, opener, slider, table
-from looks import boxes_apart, in_every_theme
+from looks import boxes_apart, in_every_theme, stands_still
 from playwright.sync_api import Browser, Locator, Page, expect
 
 import cwn_lite as cwn
@@ -318,5 +318,4 @@ def test_nothing_sticks_out_or_overlaps(open_page: Opener, width: int) -> None:
 
 def test_without_scripts_the_static_figure_stands(open_page: Opener) -> None:
     page = open_page(EXPLOSION, ready=False, java_script_enabled=False)
-    assert page.get_by_role("img", name=ALT).is_visible()
-    assert "where scripts run" in page.locator("noscript p:visible").inner_text()
+    stands_still(page, ALT)

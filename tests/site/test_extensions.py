@@ -27,6 +27,8 @@ from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import docutils_namespace
 
+from cwn_lite.lab.finals import finals_table
+
 ROOT = Path(__file__).parents[2]
 SOLUTION = "def f(x):\n    y = x\n    ### BEGIN SOLUTION\n    y = y + 1\n    return y\n    ### END SOLUTION"
 
@@ -226,8 +228,9 @@ def test_a_row_counts_every_seed() -> None:
         return SimpleNamespace(name="x", method="ours", seed=seed, status=status, test_error=error, env={})
 
     well, lost = [run(0, "done"), run(1, "done", 6.0)], [run(2, "diverged")]
-    row = readme._row("resnet20", "CWO", [None, well + lost, []])
-    assert row == "| ResNet-20 | CWO | | 5.00 ± 1.41 (2), 1 of 3 diverged | not run yet |"
+    rows = finals_table({"angular-resnet20-printed": well + lost}).splitlines()
+    assert "| ResNet-20 | CWO as printed, SGD | | 5.00 ± 1.41 (2), 1 of 3 diverged | |" in rows
+    assert "| ResNet-20 | **CWO recommended** | not run yet | not run yet | not run yet |" in rows
 
 
 def test_no_results_are_said(tmp_path: Path) -> None:

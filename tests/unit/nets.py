@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +45,29 @@ def mlp() -> nn.Sequential:
     sizes = [6, 8, 8, 8]
     hidden = [m for a, b in pairwise(sizes) for m in (nn.Linear(a, b, bias=False), nn.Tanh())]
     return nn.Sequential(*hidden, nn.Linear(8, 3, bias=False))
+
+
+def scaled_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, poisoned: Tensor | None = None
+) -> None:
+    """Take one step on `mixed_batch` in float32 with scaled gradients, that of ``poisoned`` having overflowed."""
+    x, y = mixed_batch()
+    optimizer.zero_grad()
+    scaler.scale(F.cross_entropy(model(x.float()), y)).backward()
+    if poisoned is not None:
+        assert poisoned.grad is not None
+        poisoned.grad[0, 0] = torch.inf
+    scaler.step(optimizer)
+    scaler.update()
+
+
+def saved_and_loaded(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return both state dicts after a way through a file."""
+    file = io.BytesIO()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
+    file.seek(0)
+    found: dict[str, Any] = torch.load(file, weights_only=True)
+    return found
 
 
 def train(

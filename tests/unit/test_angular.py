@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import io
 import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from nets import MIXED_ROWS, mixed_batch, mixed_net, train
+from nets import MIXED_ROWS, mixed_batch, mixed_net, saved_and_loaded, scaled_step, train
 from refusals import refused
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -143,10 +142,7 @@ def test_state_dict_round_trip_then_steps_equal_undisturbed() -> None:
     resumed = mixed_net()
     resumed_optimizer = optimizer_of(resumed, 0.3)
     cwn.constrain(resumed_optimizer, resumed)
-    file = io.BytesIO()
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
-    file.seek(0)
-    checkpoint = torch.load(file, weights_only=True)
+    checkpoint = saved_and_loaded(model, optimizer)
     resumed.load_state_dict(checkpoint["model"])
     resumed_optimizer.load_state_dict(checkpoint["optimizer"])
     assert resumed_optimizer.param_groups[0]["lr"] == 0.05, "rates come from the checkpoint, as in torch"
@@ -194,22 +190,11 @@ def test_gradient_scaling_skips_a_step_that_overflowed() -> None:
     optimizer = optimizer_of(model)
     constraint = cwn.constrain(optimizer, model)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
-    x, y = mixed_batch()
-
-    def step(poison: bool) -> None:
-        optimizer.zero_grad()
-        scaler.scale(F.cross_entropy(model(x.float()), y)).backward()
-        if poison:
-            assert model[3].weight.grad is not None
-            model[3].weight.grad[0, 0] = torch.inf
-        scaler.step(optimizer)
-        scaler.update()
-
-    step(poison=False)
+    scaled_step(model, optimizer, scaler)
     before = copy.deepcopy(model.state_dict())
-    step(poison=True)
+    scaled_step(model, optimizer, scaler, poisoned=model[3].weight)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    step(poison=False)
+    scaled_step(model, optimizer, scaler)
     assert constraint.violation() < 1e-6 and not torch.equal(model[3].weight, before["3.weight"])
 
 
@@ -303,7 +288,8 @@ def test_a_copy_of_the_optimizer_steps_alike() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
+# Loading the code generator touches a deprecated part of torch itself.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_the_step_compiles() -> None:
     model, twin = mixed_net(), mixed_net()
     twin.load_state_dict(model.state_dict())

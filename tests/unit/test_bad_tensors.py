@@ -49,6 +49,7 @@ takes = pytest.mark.parametrize(("name", "call"), TAKES.values(), ids=TAKES)
 
 @takes
 @pytest.mark.parametrize(("make", "parts"), NO_DENSE_TENSOR.values(), ids=NO_DENSE_TENSOR)
+# To make a sparse tensor is what torch warns of; here it is only refused.
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta state:UserWarning")
 def test_only_a_dense_tensor_is_one(name: str, call: Callable[[Any], Any], make: Any, parts: tuple[str, ...]) -> None:
     value = make()
@@ -73,7 +74,7 @@ def test_the_parameters_of_a_scale_are_real(monkeypatch: pytest.MonkeyPatch) -> 
     assert not made
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # scripting is deprecated, and still supported here
 def test_a_scripted_scale_refuses_too() -> None:
     scripted = torch.jit.script(cwn.ScaleBias(3, noise_std=0.1))
     x = torch.randn(2, 3, 4)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
-import io
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 import torch
-from nets import mixed_batch, mixed_net, mlp, train
+from nets import mixed_batch, mixed_net, mlp, saved_and_loaded, train
 from torch import nn
 from torch.optim import Optimizer
 
@@ -86,10 +85,7 @@ def test_state_dict_round_trip_then_a_step_equals_undisturbed(name: str) -> None
     resumed = mlp().double()
     resumed_optimizer = build(name, resumed.parameters())
     constraint = cwn.constrain(resumed_optimizer, resumed)
-    file = io.BytesIO()
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
-    file.seek(0)
-    checkpoint = torch.load(file, weights_only=True)
+    checkpoint = saved_and_loaded(model, optimizer)
     resumed.load_state_dict(checkpoint["model"])
     resumed_optimizer.load_state_dict(checkpoint["optimizer"])
     for steps in (1, 3):

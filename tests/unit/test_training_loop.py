@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 import torch
-from nets import mixed_batch, mixed_net, train
+from nets import mixed_batch, mixed_net, scaled_step, train
 from torch import nn
 from torch.nn import functional as F
 
@@ -23,23 +23,13 @@ def test_a_step_that_the_gradient_scaler_skips_moves_nothing(options: dict[str, 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, **options)
     constraint = cwn.constrain(optimizer, model)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
-    x, y = mixed_batch()
-
-    def step(poison: bool) -> None:
-        optimizer.zero_grad()
-        scaler.scale(F.cross_entropy(model(x.float()), y)).backward()
-        if poison:
-            model[3].weight.grad[0, 0] = torch.inf
-        scaler.step(optimizer)
-        scaler.update()
-
-    step(poison=False)
+    scaled_step(model, optimizer, scaler)
     before = copy.deepcopy(model.state_dict())
-    step(poison=True)
+    scaled_step(model, optimizer, scaler, poisoned=model[3].weight)
     assert scaler.get_scale() == 2.0**9, "the overflow was seen"
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=5e-7 if name in constraint.names else 0)
-    step(poison=False)
+    scaled_step(model, optimizer, scaler)
     assert constraint.violation() < 1e-6
     assert not torch.equal(model[3].weight, before["3.weight"])
 
