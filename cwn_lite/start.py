@@ -83,6 +83,8 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
 
 def _warn_of_what_is_left(feeds: Feeds, scales: set[str], bare: list[str], started: set[str]) -> None:
     for part, why in feeds.failures.items():
+        if type(feeds.modules[part]).forward is nn.Sequential.forward:
+            continue  # it adds nothing itself, and what it calls was traced, or is named, on its own
         inside = {name for name in scales if name.startswith(f"{part}." if part else "")}
         if inside and not inside & started:
             warnings.warn(

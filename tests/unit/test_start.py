@@ -296,7 +296,7 @@ def test_a_mask_made_from_the_number_of_images_is_said_to_be_unreadable() -> Non
         return x + part["f"](x) * keep / 0.9
 
     model = blocks(forward)
-    with pytest.warns(UserWarning, match="could not be traced .*set these scales yourself"):
+    with pytest.warns(UserWarning, match="forward of 0 could not be traced .*set these scales yourself"):
         assert cwn.scale_branches(model) == ()
     assert starts(model, "f") == [1.0] * 8
 
