@@ -29,9 +29,9 @@ def source() -> dict[str, Any]:
 
 
 def library_sha() -> str:
-    """Return the SHA-256 over the sources that a run executes: the core and the lab."""
+    """Return the SHA-256 over the sources that a run executes: the core, and the lab with its sub-packages."""
     digest = hashlib.sha256()
-    for path in sorted([*PACKAGE.glob("*.py"), *PACKAGE.glob("lab/*.py")]):
+    for path in sorted([*PACKAGE.glob("*.py"), *(PACKAGE / "lab").rglob("*.py")]):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
         digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return digest.hexdigest()

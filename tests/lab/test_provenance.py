@@ -53,6 +53,12 @@ def test_library_hash_follows_the_sources_only(package: Path) -> None:
     assert second != first
     (package / "lab" / "__init__.py").write_bytes(b"x = 1\r\n")  # a checkout on Windows
     assert provenance.library_sha() == second
+    (package / "lab" / "nets").mkdir()
+    (package / "lab" / "nets" / "blocks.py").write_text("x = 1\n")
+    third = provenance.library_sha()
+    assert third != second
+    (package / "lab" / "nets" / "blocks.py").write_text("x = 2\n")
+    assert provenance.library_sha() != third
 
 
 def test_environment_is_plain_values() -> None:
