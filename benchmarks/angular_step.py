@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 import cwn_lite as cwn
 from benchmarks import timing
-from cwn_lite.lab.models import ResNet
+from cwn_lite.lab.nets.networks import ResNet
 from cwn_lite.lab.vision import import_torchvision
 
 REFERENCE = "SGD"

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import cwn_lite as cwn
-from cwn_lite.lab.methods import REPARAMETERIZE, group_norm
-from cwn_lite.lab.methods import build as build_lab
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.settings import CNN, CNN_QUARTER, RESNET_20, RESNET_110, WRN_28_10
+from cwn_lite.lab import Recipe
+from cwn_lite.lab.nets.methods import REPARAMETERIZE, group_norm
+from cwn_lite.lab.nets.methods import build as build_lab
+from cwn_lite.lab.recipes.settings import CNN, CNN_QUARTER, RESNET_20, RESNET_110, WRN_28_10
 from cwn_lite.lab.vision import import_torchvision
 
 CIFAR: dict[str, dict[str, Any]] = {

@@ -21,8 +21,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
-from cwn_lite.lab import provenance
-from cwn_lite.lab.run import pick_device
+from cwn_lite.lab.cells.cell import pick_device
+from cwn_lite.lab.results import provenance
 
 # Makes the call that is timed.
 Candidate = Callable[[], Callable[[], object]]

@@ -45,7 +45,7 @@ def branches(feeds: Feeds) -> tuple[list[Branch], int]:
         feeds: of the model. Of several readings of one forward the one with most branches counts.
 
     Example:
-        >>> from cwn_lite.lab.models import ResNet
+        >>> from cwn_lite.lab.nets.networks import ResNet
         >>> found, count = branches(Feeds(ResNet(8)))
         >>> [branch.last for branch in found], count
         (['3.branch.4', '4.branch.4', '5.branch.4'], 3)

@@ -19,6 +19,18 @@ LAYERS = {
     "figures": ({"figures", "core"}, {"torch", "matplotlib", "cycler", "IPython", "numpy"}),
     "lab": ({"lab", "core"}, {"torch", "torchvision", "numpy", "PIL", "tqdm", "sklearn", "scipy"}),
 }
+# Room of the lab -> the rooms it may import; the ground floor, which any may import, is what lies in `lab` itself.
+ROOMS = {
+    "disk": set(),
+    "measure": set(),
+    "recipes": set(),
+    "data": {"disk", "recipes"},
+    "augment": {"disk"},
+    "nets": {"recipes", "data", "measure"},
+    "training": {"recipes", "data", "augment", "nets", "measure"},
+    "results": {"disk", "recipes", "data"},
+    "cells": {"disk", "recipes", "data", "training", "measure", "results"},
+}
 # A repository that works anywhere names no folder of one machine and no package index: pip is told by its user.
 MACHINE = re.compile(r"(?<![\w.~:/-])/(?:home|root|Users|work|workspace|mnt|opt|srv)/[\w.]")
 INDEX = re.compile(r"(?:extra-)?index-url|find-links|https?://\S+/(?:simple|whl|packages)\b", re.IGNORECASE)
@@ -60,6 +72,26 @@ def wrong_imports(source: str, module: str) -> list[str]:
         if not allowed:
             found.append(f"{module} imports {name}")
     return found
+
+
+def room(module: str) -> str | None:
+    """Return the room of the lab that a module belongs to, ``None`` for the ground floor and all outside the lab."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["cwn_lite", "lab"] and len(parts) > 2 and parts[2] in ROOMS else None
+
+
+def wrong_rooms(source: str, module: str) -> list[str]:
+    """Return the imports by which a module of the lab enters a room that is not open to its own.
+
+    The command line and what the lab exports may enter all, the rest of the ground floor none.
+    """
+    own = room(module)
+    entries = ("cwn_lite.lab.__main__", "cwn_lite.lab.__init__")
+    if not module.startswith("cwn_lite.lab.") or module in entries:
+        return []
+    open_rooms = {None, own} | (ROOMS[own] if own else set())
+    found = imports(source, module)
+    return [f"{module} imports {name}" for name in found if room(name) not in open_rooms or name.startswith(entries)]
 
 
 def too_long(source: str) -> bool:

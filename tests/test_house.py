@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import json
 import re
 import statistics
@@ -49,9 +50,9 @@ def test_imports_go_one_way(path: Path) -> None:
         ("cwn_lite.layers", "from .lab import train"),
         ("cwn_lite.figures.show", "from cwn_lite.lab import results"),
         ("cwn_lite.figures.show", "from ..lab.results import load"),
-        ("cwn_lite.lab.train", "import matplotlib.pyplot"),
-        ("cwn_lite.lab.train", "import cwn_lite.figures"),
-        ("cwn_lite.lab.train", "from book import index"),
+        ("cwn_lite.lab.training.trainer", "import matplotlib.pyplot"),
+        ("cwn_lite.lab.training.trainer", "import cwn_lite.figures"),
+        ("cwn_lite.lab.training.trainer", "from book import index"),
     ],
 )
 def test_an_import_against_the_layers_is_seen(module: str, source: str) -> None:
@@ -62,12 +63,41 @@ def test_an_import_against_the_layers_is_seen(module: str, source: str) -> None:
     ("module", "source"),
     [
         ("cwn_lite.layers", "import math\nfrom torch import nn\nfrom .rows import row_view\nfrom . import checks"),
-        ("cwn_lite.lab.train", "from .. import project_rows\nfrom .data import load\nimport numpy, tqdm.auto"),
+        (
+            "cwn_lite.lab.training.trainer",
+            "from ... import project_rows\nfrom ..data import load\nimport numpy, tqdm.auto",
+        ),
         ("cwn_lite.lab.__init__", "from . import data"),
     ],
 )
 def test_imports_along_the_layers_pass(module: str, source: str) -> None:
     assert house.wrong_imports(source, module) == []
+
+
+@by_name
+def test_the_rooms_of_the_lab_open_one_way(path: Path) -> None:
+    assert house.wrong_rooms(path.read_text(encoding="utf8"), house.module_name(path)) == []
+
+
+def test_no_two_rooms_open_into_each_other() -> None:
+    assert set(house.ROOMS) == {path.parent.name for path in (ROOT / "cwn_lite" / "lab").glob("*/__init__.py")}
+    order = list(graphlib.TopologicalSorter(house.ROOMS).static_order())  # raises at a circle
+    assert set(order) == set(house.ROOMS)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("cwn_lite.lab.recipes.paper", "from ..data import SHAPES"),
+        ("cwn_lite.lab.disk.files", "from .. import results"),
+        ("cwn_lite.lab.data.folder", "def f():\n    from cwn_lite.lab.training import Trainer"),
+        ("cwn_lite.lab.results.store", "from cwn_lite.lab.cells.fill import missing"),
+        ("cwn_lite.lab.seeding", "from .recipes import get"),
+        ("cwn_lite.lab.cells.fill", "from ..__main__ import main"),
+    ],
+)
+def test_an_import_into_a_closed_room_is_seen(module: str, source: str) -> None:
+    assert len(house.wrong_rooms(source, module)) == 1
 
 
 @by_name

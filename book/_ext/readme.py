@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from cwn_lite.lab import results
-from cwn_lite.lab.finals import finals_table
+from cwn_lite.lab.results.finals import finals_table
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"

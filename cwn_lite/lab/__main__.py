@@ -18,17 +18,19 @@ from typing import NoReturn
 
 import torch
 
-from . import data, listing, recipes, results
+from . import data, recipes, results
+from .cells import Options, run
+from .cells.cell import FinishedError, default_runs, pick_device
+from .cells.fill import Forecast, fill, missing
+from .cells.profiling import profile
 from .data import Dataset
-from .deviations import deviations
+from .disk.lock import BusyError
+from .disk.paths import check_folder, expand
 from .errors import LabError
-from .fill import Forecast, fill, missing
-from .lock import BusyError
-from .paths import check_folder, expand
-from .profiling import profile
-from .run import FinishedError, Options, default_runs, pick_device, run
-from .tables import table
-from .world import ToldError, joined, processes
+from .results import listing
+from .results.deviations import deviations
+from .results.tables import table
+from .training.world import ToldError, joined, processes
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,8 +11,8 @@ from bookcheck.equations import formula
 from bookcheck.latex import holds
 
 import cwn_lite as cwn
-from cwn_lite.lab import stats
-from cwn_lite.lab.models import residual_scaling
+from cwn_lite.lab.nets.networks import residual_scaling
+from cwn_lite.lab.results import stats
 
 
 def check(label: str, known: dict[str, Any], *wrong: str, rtol: float = 1e-2) -> None:

@@ -14,7 +14,7 @@ from scipy.integrate import quad
 from scipy.special import gammaln
 from torch import nn
 
-from cwn_lite.lab.settings import linear_rule
+from cwn_lite.lab.recipes.settings import linear_rule
 
 Symbols = dict[str, Any]
 

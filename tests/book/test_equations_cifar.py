@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import ttest_rel
 
-from cwn_lite.lab import stats
+from cwn_lite.lab.results import stats
 
 X = [8.31, 7.92, 8.55, 8.08]
 Y = [8.02, 7.99, 8.01, 7.75]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cwn_lite as cwn
-from cwn_lite.lab.cost import Traffic
+from cwn_lite.lab.measure.cost import Traffic
 
 Symbols = dict[str, Any]
 CHANNELS, SIDE, IMAGES = 64, 40, 3  # large enough that tensors with one value per channel do not matter

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import cwn_lite as cwn
 from cwn_lite.lab.measure import trained_weight
-from cwn_lite.lab.reparameterize import centered_weight_norm, weight_norm
+from cwn_lite.lab.nets.reparameterize import centered_weight_norm, weight_norm
 
 N, LR, DECAY = 18, 0.3, 0.05
 Symbols = dict[str, Any]

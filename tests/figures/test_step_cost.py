@@ -23,7 +23,7 @@ from cwn_lite.figures.step_cost import (
     readable,
     step_bytes,
 )
-from cwn_lite.lab.cost import Traffic
+from cwn_lite.lab.measure.cost import Traffic
 
 # In the one, weights are a five-hundredth of the activations; in the other, activations are a hundredth of the weights.
 ACTIVATIONS = {"channels": 16, "kernel": 3, "side": 32, "batch": 64}

@@ -8,10 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cwn_lite.lab import data
+from cwn_lite.lab import Options, Recipe, data
 from cwn_lite.lab.data import Dataset
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.run import Options
 
 
 @pytest.fixture(autouse=True)

@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cwn_lite.lab import data
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.run import FinishedError, Options, run
-from cwn_lite.lab.train import Trainer
+from cwn_lite.lab import Options, Recipe, data, run
+from cwn_lite.lab.cells.cell import FinishedError
+from cwn_lite.lab.training import Trainer
 
 RECIPE = Recipe(
     name="killed", data="digits", augment="crop4-flip", depth=3, width=8, method="ours", sigma=0.2,

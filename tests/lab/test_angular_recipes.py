@@ -12,12 +12,11 @@ from PIL import Image
 from torch import nn
 
 import cwn_lite as cwn
-from cwn_lite.lab import data, recipes
-from cwn_lite.lab.angular_recipes import FINALS, OURS, RATES
+from cwn_lite.lab import Recipe, data, recipes
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.methods import build
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.train import Trainer
+from cwn_lite.lab.nets.methods import build
+from cwn_lite.lab.recipes.angular import FINALS, OURS, RATES
+from cwn_lite.lab.training import Trainer
 from cwn_lite.lab.vision import import_torchvision
 
 

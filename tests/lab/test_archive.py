@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cwn_lite.lab import archive, data, unpickle
-from cwn_lite.lab.archive import ARCHIVES, Archive
+from cwn_lite.lab import data
+from cwn_lite.lab.data import archive, unpickle
+from cwn_lite.lab.data.archive import ARCHIVES, Archive
 from cwn_lite.lab.errors import LabError
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from cwn_lite.lab.augment import EpochPlan, crop_flip
+from cwn_lite.lab.augment.plan import EpochPlan, crop_flip
 
 
 def test_crop_flip_equals_a_loop_over_images() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cwn_lite.lab import checkpoint, files
+from cwn_lite.lab.disk import checkpoint, files
 from cwn_lite.lab.errors import LabError
 
 IDENTITY = {"recipe_sha": "abc", "seed": 0, "data": "def"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cwn_lite.lab.cost import Traffic, kept_for_backward
+from cwn_lite.lab.measure.cost import Traffic, kept_for_backward
 
 VALUES = 1200
 X, Y = torch.ones(30, 40), torch.ones(30, 40)

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from cwn_lite.lab import data
-from cwn_lite.lab.augment import EpochPlan, crop_flip, cutout
+from cwn_lite.lab import Recipe, data
+from cwn_lite.lab.augment.plan import EpochPlan, crop_flip, cutout
+from cwn_lite.lab.augment.policy import apply_policy
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.policy import apply_policy
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.train import Trainer
+from cwn_lite.lab.training import Trainer
 
 
 @pytest.mark.parametrize("side", [1, 4, 5, 16])

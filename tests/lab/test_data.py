@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cwn_lite.lab import data, folder
-from cwn_lite.lab.data import Dataset
+from cwn_lite.lab import data
+from cwn_lite.lab.data import Dataset, folder
 from cwn_lite.lab.errors import LabError
 
 

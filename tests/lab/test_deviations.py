@@ -2,9 +2,8 @@
 
 import dataclasses
 
-from cwn_lite.lab import recipes
-from cwn_lite.lab.deviations import deviations
-from cwn_lite.lab.recipe import Recipe
+from cwn_lite.lab import Recipe, recipes
+from cwn_lite.lab.results.deviations import deviations
 
 SAME = "CIFAR-10"
 

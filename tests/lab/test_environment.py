@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from cwn_lite.lab import recipes, world
+from cwn_lite.lab import recipes
 from cwn_lite.lab.__main__ import main
 from cwn_lite.lab.errors import LabError
+from cwn_lite.lab.training import world
 
 RECIPE = dataclasses.replace(recipes.get("digits-bn"), name="digits-bn-quick", epochs=1, width=4)
 TORCHRUN = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}

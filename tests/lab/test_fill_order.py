@@ -6,15 +6,15 @@ import os
 import pytest
 import torch
 
-from cwn_lite.lab import data, priority, recipes, results
-from cwn_lite.lab import fill as fill_module
+from cwn_lite.lab import Options, Recipe, data, recipes, results, run
+from cwn_lite.lab.cells import fill as fill_module
+from cwn_lite.lab.cells import priority
+from cwn_lite.lab.cells.cell import cell_folder
+from cwn_lite.lab.cells.fill import fill, missing
 from cwn_lite.lab.data import Dataset
+from cwn_lite.lab.disk.lock import BusyError, hold
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.fill import fill, missing
-from cwn_lite.lab.lock import BusyError, hold
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.run import Options, cell_folder, run
-from cwn_lite.lab.train import Trainer
+from cwn_lite.lab.training import Trainer
 
 
 def names(options: Options, seeds: int, only: str | None = None) -> list[tuple[str, int]]:

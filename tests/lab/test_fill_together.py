@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cwn_lite.lab import provenance, recipes, results
+from cwn_lite.lab import recipes, results
+from cwn_lite.lab.results import provenance
 
 # Short ones: Weight Standardization alone diverges in its first steps.
 PATTERN = "grid-ws-lr*-d6"

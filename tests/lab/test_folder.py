@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cwn_lite.lab import data, folder
+from cwn_lite.lab import data
+from cwn_lite.lab.data import folder
 from cwn_lite.lab.errors import LabError
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from cwn_lite.lab import Recipe
 from cwn_lite.lab.__main__ import main
-from cwn_lite.lab.fill import Cell, Forecast
-from cwn_lite.lab.recipe import Recipe
+from cwn_lite.lab.cells.fill import Cell, Forecast
 
 ONE = Recipe(name="one", method="bn")
 TWO = dataclasses.replace(ONE, name="two", lr=0.2)

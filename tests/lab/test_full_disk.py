@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from cwn_lite.lab import checkpoint, files, provenance, recipes, results
+from cwn_lite.lab import recipes, results
 from cwn_lite.lab.__main__ import main
-from cwn_lite.lab.train import Trainer
+from cwn_lite.lab.disk import checkpoint, files
+from cwn_lite.lab.results import provenance
+from cwn_lite.lab.training import Trainer
 
 RECIPE = dataclasses.replace(recipes.get("digits-bn"), name="digits-bn-quick", epochs=1, width=4)
 CODES = [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO]

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from cwn_lite.lab import checkpoint, data, policy, recipes, tables
+from cwn_lite.lab import data, recipes
 from cwn_lite.lab.__main__ import main
+from cwn_lite.lab.augment import policy
+from cwn_lite.lab.disk import checkpoint
 from cwn_lite.lab.errors import LabError
+from cwn_lite.lab.results import tables
 
 RECIPE = dataclasses.replace(recipes.get("digits-bn"), name="digits-bn-quick", epochs=1, width=4)
 Lab = Callable[..., tuple[int, str, str]]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from cwn_lite.lab import results, tables
+from cwn_lite.lab import Options, Recipe, results, run
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.recipe import Recipe, recipe_sha
-from cwn_lite.lab.run import Options, run
+from cwn_lite.lab.recipes.recipe import recipe_sha
+from cwn_lite.lab.results import store, tables
 
 RECIPE = Recipe(name="forged", data="digits", augment="none", depth=3, width=4, method="bn", batch=32, epochs=1)
 
@@ -171,7 +171,7 @@ def test_a_forged_result_with_a_right_checksum(kind: str, good: dict[str, Any], 
     edit(values)
     if isinstance(values["recipe"], dict):
         values["recipe_sha"] = recipe_sha(values["recipe"])
-    values["checksum"] = results._checksum(values)
+    values["checksum"] = store._checksum(values)
     name = values["recipe"].get("name") if isinstance(values["recipe"], dict) else RECIPE.name
     path = tmp_path / f"{name}-{values['recipe_sha'][:8]}" / f"seed-{values['seed']}.json"
     path.parent.mkdir()
@@ -206,4 +206,4 @@ def test_a_folder_that_may_not_be_read_is_not_passed_over(path: Path, monkeypatc
 
 
 def test_every_type_of_a_result_is_stated() -> None:
-    assert {f.name for f in dataclasses.fields(results.Result)} == set(results._hints(results.Result))
+    assert {f.name for f in dataclasses.fields(results.Result)} == set(store._hints(results.Result))

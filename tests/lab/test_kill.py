@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cwn_lite.lab import provenance, results
-from cwn_lite.lab.results import Result
+from cwn_lite.lab import results
+from cwn_lite.lab.results import Result, provenance
 
 KILLS = 20
 

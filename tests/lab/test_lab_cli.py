@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cwn_lite.lab import lock, priority, provenance, recipes, results
+from cwn_lite.lab import recipes, results
 from cwn_lite.lab.__main__ import main
+from cwn_lite.lab.cells import priority
+from cwn_lite.lab.disk import lock
+from cwn_lite.lab.results import provenance
 
 RECIPE = dataclasses.replace(recipes.get("digits-bn"), name="digits-bn-quick", epochs=1, width=4)
 
@@ -121,7 +124,7 @@ def test_corrupt_result(lab: Lab) -> None:
 
 
 def test_failed_result_is_no_success(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cwn_lite.lab.train import Trainer
+    from cwn_lite.lab.training import Trainer
 
     monkeypatch.setattr(Trainer, "evaluate", lambda self: 1 / 0)
     assert "failed at step" in lab.fails("run", RECIPE.name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cwn_lite.lab import lock
+from cwn_lite.lab.disk import lock
 
 HOLDER = """
 import sys, time

@@ -11,10 +11,10 @@ from torch.nn.utils import parametrize
 
 import cwn_lite as cwn
 from cwn_lite.fused import FusedScaleBias
-from cwn_lite.lab import measure
-from cwn_lite.lab.methods import Built, build, group_norm
-from cwn_lite.lab.models import CNN, Block, ResNet
-from cwn_lite.lab.recipe import METHODS, Recipe
+from cwn_lite.lab import Recipe, measure
+from cwn_lite.lab.nets.methods import Built, build, group_norm
+from cwn_lite.lab.nets.networks import CNN, Block, ResNet
+from cwn_lite.lab.recipes import METHODS
 
 SCALE = {"ours": cwn.ScaleBias, "bn": nn.BatchNorm2d, "gn": nn.GroupNorm}
 

@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import cwn_lite as cwn
-from cwn_lite.lab import measure, recipes
-from cwn_lite.lab.methods import build
-from cwn_lite.lab.models import Block, ResNet, WideBlock, WideResNet, initialize, residual_scaling
-from cwn_lite.lab.recipe import METHODS, Recipe
+from cwn_lite.lab import Recipe, measure, recipes
+from cwn_lite.lab.nets.methods import build
+from cwn_lite.lab.nets.networks import Block, ResNet, WideBlock, WideResNet, initialize, residual_scaling
+from cwn_lite.lab.recipes import METHODS
 from cwn_lite.lab.seeding import generator
 
 WRN = Recipe(name="wrn", method="ours", net="wrn", depth=10, width=32, residual_gamma=3**-0.5)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cwn_lite.lab import data, picture
+from cwn_lite.lab import data
+from cwn_lite.lab.data import picture
 from cwn_lite.lab.errors import LabError
 
 RAMP = np.arange(1024, dtype=np.uint16).reshape(32, 32)

@@ -11,10 +11,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from cwn_lite.lab import policy as module
+from cwn_lite.lab.augment import policy as module
+from cwn_lite.lab.augment.image_ops import NAMES, operate
+from cwn_lite.lab.augment.policy import Operation, Policy, PolicyPlan, apply_policy, autoaugment, fast_autoaugment
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.image_ops import NAMES, operate
-from cwn_lite.lab.policy import Operation, Policy, PolicyPlan, apply_policy, autoaugment, fast_autoaugment
 from cwn_lite.lab.vision import import_torchvision
 
 GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cwn_lite.lab import provenance
+from cwn_lite.lab.results import provenance
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -5,11 +5,12 @@ import itertools
 
 import pytest
 
-from cwn_lite.lab import recipe as recipe_module
-from cwn_lite.lab import recipes
+from cwn_lite.lab import Recipe, recipes
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.paper_recipes import FIVE
-from cwn_lite.lab.recipe import METHODS, Recipe, recipe_sha
+from cwn_lite.lab.recipes import METHODS
+from cwn_lite.lab.recipes import recipe as recipe_module
+from cwn_lite.lab.recipes.paper import FIVE
+from cwn_lite.lab.recipes.recipe import recipe_sha
 
 # A changed hash orphans every result of that recipe: change a recipe by adding another one.
 PINNED = {

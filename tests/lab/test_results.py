@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from cwn_lite.lab import measure, provenance, results
+from cwn_lite.lab import Options, Recipe, measure, results, run
+from cwn_lite.lab.cells.cell import FinishedError, MachineError
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.results import Result
-from cwn_lite.lab.run import FinishedError, MachineError, Options, run
-from cwn_lite.lab.train import Trainer
+from cwn_lite.lab.results import Result, provenance, store
+from cwn_lite.lab.training import Trainer
 
 
 @pytest.fixture
@@ -91,7 +90,7 @@ def damage(path: Path, kind: str) -> None:
         values["final"]["test_error"] -= 1
     if kind == "other recipe":
         values["recipe"]["lr"] = 0.2
-        values["checksum"] = results._checksum(values)
+        values["checksum"] = store._checksum(values)
     if kind == "no seed":
         del values["seed"]
     if kind == "other schema":

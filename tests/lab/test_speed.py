@@ -8,13 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from cwn_lite.lab import measure
-from cwn_lite.lab import train as train_module
+from cwn_lite.lab import Options, Recipe, measure, run
+from cwn_lite.lab.cells.profiling import PARTS, profile
 from cwn_lite.lab.data import Dataset
-from cwn_lite.lab.profiling import PARTS, profile
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.run import Options, run
-from cwn_lite.lab.train import Trainer
+from cwn_lite.lab.training import Trainer
+from cwn_lite.lab.training import trainer as train_module
 
 
 @pytest.fixture

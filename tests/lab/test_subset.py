@@ -5,12 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from cwn_lite.lab import data
+from cwn_lite.lab import Options, Recipe, data, run
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.run import Options, run
-from cwn_lite.lab.train import Trainer
+from cwn_lite.lab.training import Trainer
 
 
 def rows(images: torch.Tensor) -> set[bytes]:

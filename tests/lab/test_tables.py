@@ -5,10 +5,9 @@ import statistics
 
 import pytest
 
-from cwn_lite.lab import recipes, tables
+from cwn_lite.lab import Recipe, recipes
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.results import Result
+from cwn_lite.lab.results import Result, tables
 
 PAPER = {"cifar10": {"standard": {"cnn": {"ours": 5.5, "bn": 5.36}}}}
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cwn_lite.lab import measure, recipes
+from cwn_lite.lab import Recipe, measure, recipes
 from cwn_lite.lab.data import Dataset
-from cwn_lite.lab.recipe import METHODS, Recipe
-from cwn_lite.lab.train import Trainer
+from cwn_lite.lab.recipes import METHODS
+from cwn_lite.lab.training import Trainer
 
 # Losses of the first five steps with seed 0. A refactoring leaves them as they are.
 GOLDEN = {

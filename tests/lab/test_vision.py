@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from cwn_lite.lab import provenance
+from cwn_lite.lab.results import provenance
 from cwn_lite.lab.vision import import_torchvision
 
 

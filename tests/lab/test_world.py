@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from cwn_lite.lab import checkpoint, provenance, recipes, results
+from cwn_lite.lab import Options, Recipe, recipes, results, run
+from cwn_lite.lab.cells.cell import cell_folder
 from cwn_lite.lab.data import Dataset
+from cwn_lite.lab.disk import checkpoint
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.recipe import Recipe
-from cwn_lite.lab.run import Options, cell_folder, run
-from cwn_lite.lab.train import Trainer
-from cwn_lite.lab.world import World
+from cwn_lite.lab.results import provenance
+from cwn_lite.lab.training import Trainer, World
 
 
 def test_parts_are_disjoint_and_complete() -> None:

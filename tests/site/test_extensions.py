@@ -27,7 +27,7 @@ from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import docutils_namespace
 
-from cwn_lite.lab.finals import finals_table
+from cwn_lite.lab.results.finals import finals_table
 
 ROOT = Path(__file__).parents[2]
 SOLUTION = "def f(x):\n    y = x\n    ### BEGIN SOLUTION\n    y = y + 1\n    return y\n    ### END SOLUTION"

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from cwn_lite import buckets
-from cwn_lite.lab.cost import Traffic
+from cwn_lite.lab.measure.cost import Traffic
 from cwn_lite.projection import project_
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import cwn_lite as cwn
-from cwn_lite.lab.cost import Traffic, kept_for_backward
+from cwn_lite.lab.measure.cost import Traffic, kept_for_backward
 
 SHAPES = [(4, 3), (4, 3, 7), (4, 3, 5, 6), (4, 3, 2, 5, 6), (0, 3, 2), (1, 3, 1, 1)]
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)

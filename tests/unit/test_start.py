@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cwn_lite as cwn
-from cwn_lite.lab.models import ResNet, WideResNet
+from cwn_lite.lab.nets.networks import ResNet, WideResNet
 from cwn_lite.lab.vision import import_torchvision
 
 

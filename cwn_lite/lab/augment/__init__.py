@@ -1,0 +1,1 @@
+"""What is done to training images, in batches on the device."""

@@ -1,0 +1,1 @@
+"""Networks, and the ways to normalize or constrain them."""

@@ -1,0 +1,211 @@
+"""The ways to train one network: what each puts after a convolution and around the optimizer."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+import cwn_lite as cwn
+
+from ..data import SHAPES
+from ..measure import trained_weight
+from ..recipes import Recipe
+from ..seeding import generator
+from ..vision import import_torchvision
+from .networks import CNN, Block, Norm, ResNet, WideBlock, WideResNet, initialize
+from .reparameterize import RowGain, centered_weight_norm, weight_norm
+
+
+def _standardize(layer: nn.Conv2d, recipe: Recipe) -> nn.Conv2d:
+    return cwn.weight_standardization(layer, gain=recipe.ws_gain)
+
+
+# Method -> what it puts between the trained tensor and the convolution.
+REPARAMETERIZE: dict[str, Callable[[nn.Conv2d, Recipe], nn.Conv2d]] = {
+    **dict.fromkeys(("ws", "ws+bn", "ws+gn"), _standardize),
+    "wn": lambda layer, _: weight_norm(layer),
+    "cwn": lambda layer, _: centered_weight_norm(layer),
+}
+
+
+class Built(NamedTuple):
+    """A model ready to train; ``constraint`` is ``None`` for every method but ours."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    constraint: cwn.Constraint | None
+
+
+def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> Built:
+    """Build model, optimizer and constraint of a recipe.
+
+    ========= ======================= ====================== ===========================
+    method    after each convolution  weights                optimizer
+    ========= ======================= ====================== ===========================
+    ours      scale and bias, noise   themselves             SGD, then the projection
+    bn        BatchNorm               themselves             SGD
+    gn        GroupNorm               themselves             SGD
+    ws        nothing (conv bias)     standardized           SGD
+    ws+bn     BatchNorm               standardized           SGD
+    ws+gn     GroupNorm               standardized           SGD
+    plain     nothing (conv bias)     themselves             SGD
+    wn        nothing (conv bias)     normalized, times g    SGD
+    cwn       nothing (conv bias)     standardized, times g  SGD
+    ========= ======================= ====================== ===========================
+
+    With ``steps="angular"`` the optimizer is :class:`cwn_lite.AngularMuon` for all methods: the trained tensors of the
+    convolutions turn. The classifier is never standardized, and constrained only where the recipe says so. All methods
+    draw the same initial weights from a seed; ours projects them.
+
+    Args:
+        recipe: what to build.
+        seed: of the initial weights.
+        device: where to.
+
+    Example:
+        >>> from cwn_lite.lab.recipes import get
+        >>> model, optimizer, constraint = build(get("digits-ours"))
+        >>> constraint.violation() < 1e-5
+        True
+    """
+    model = _network(recipe)
+    initialize(model, generator(seed, "init"))
+    if recipe.method == "ours":
+        _set_residual_gamma(model, recipe.residual_gamma)
+        cwn.replace_batchnorm(
+            model,
+            noise_std=recipe.sigma,
+            schedule=recipe.schedule,
+            per_sample=recipe.noise_per_sample,
+            c=recipe.c,
+            centralize=recipe.centralize,
+            spherize=recipe.spherize,
+        )
+    else:
+        for layer in _convolutions(model) if recipe.method in REPARAMETERIZE else ():
+            REPARAMETERIZE[recipe.method](layer, recipe)
+        _set_residual_gamma(model, recipe.residual_gamma)
+    with torch.no_grad():
+        for layer in _convolutions(model):
+            trained_weight(layer).mul_(recipe.init_scale)
+    # On the device before the optimizer sees the parameters; channels-last is the faster layout on both. (torch's
+    # overloads of `to` do not know that a module takes a memory format.)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = _optimizer(model, recipe, torch.device(device))
+    constraint = _constrain(model, optimizer, recipe)
+    return Built(cwn.fuse(model) if recipe.method == "ours" else model, optimizer, constraint)
+
+
+def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+    if recipe.steps == "sgd":
+        # One kernel for all parameters on a GPU; on a CPU torch's default, with which the recorded runs were made.
+        fused = True if device.type == "cuda" else None
+        return torch.optim.SGD(_groups(model, recipe), lr=recipe.lr, momentum=recipe.momentum, fused=fused)
+    turning = [trained_weight(layer) for layer in _convolutions(model)]
+    turns = {id(weight) for weight in turning}
+    groups = _decayed_and_free(model, recipe)
+    for group in groups:
+        group["params"] = [p for p in group["params"] if id(p) not in turns]
+        group |= {"turn": False, "rate": recipe.rest}
+    centred = recipe.method == "ours" and recipe.centralize
+    groups.insert(0, {"params": turning, "turn": True, "centralize": centred, "weight_decay": 0.0})
+    return cwn.AngularMuon(groups, lr=recipe.lr, momentum=recipe.momentum, coherence_decay=recipe.coherence_decay)
+
+
+def _constrain(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> cwn.Constraint | None:
+    if recipe.method != "ours":
+        return None
+    if recipe.classifier != "free":
+        classifier = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+        as_others = {"centralize": recipe.centralize, "spherize": recipe.spherize}
+        only_centred = {"centralize": True, "spherize": False}
+        constraint = as_others if recipe.classifier == "constrained" else only_centred
+        project = partial(cwn.project_, classifier.weight, recipe.c, **constraint)
+        project()
+
+        def after_step(*_: object) -> None:
+            project()
+
+        optimizer.register_step_post_hook(after_step)
+    if not (recipe.centralize or recipe.spherize):
+        return None
+    with warnings.catch_warnings():
+        # How branches start is the recipe's own choice, also where it is a bad one.
+        warnings.filterwarnings("ignore", message="without normalization")
+        return cwn.constrain(optimizer, model, c=recipe.c, centralize=recipe.centralize, spherize=recipe.spherize)
+
+
+def group_norm(groups: int, channels: int) -> nn.GroupNorm:
+    """Return GroupNorm with ``groups`` groups, or with the largest number below it that divides the channels.
+
+    Example:
+        >>> group_norm(16, 64).num_groups, group_norm(16, 8).num_groups
+        (16, 8)
+    """
+    return nn.GroupNorm(max(g for g in range(1, groups + 1) if channels % g == 0), channels)
+
+
+def _convolutions(model: nn.Module) -> list[nn.Conv2d]:
+    return [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+
+
+def _set_residual_gamma(model: nn.Module, gamma: float) -> None:
+    """Set the scale that ends each residual branch, where the method has one: a layer's, or the row gain's."""
+    for block in model.modules():
+        if type(block).__name__ == "BasicBlock":  # torchvision's
+            assert isinstance(block.bn2, nn.Module) and isinstance(block.bn2.weight, nn.Parameter)
+            nn.init.constant_(block.bn2.weight, gamma)
+        if not isinstance(block, Block | WideBlock):
+            continue
+        last = block.branch[-1]
+        scales = [module.g for module in last.modules() if isinstance(module, RowGain)]
+        for name, lengths in last.named_parameters():
+            if name == "parametrizations.weight.original0":  # weight normalization trains the length of each row
+                lengths.data.mul_(gamma)
+        # A WideBlock's branch ends with a convolution; the scale before the ReLU before it does the same.
+        norm = block.branch[1 if isinstance(block, WideBlock) else -1]
+        if not isinstance(norm, nn.Conv2d | nn.ReLU):
+            assert isinstance(norm.weight, nn.Parameter)
+            scales = [norm.weight]
+        for scale in scales:
+            nn.init.constant_(scale, gamma)
+
+
+def _network(recipe: Recipe) -> nn.Module:
+    norm: Norm | None
+    if recipe.method in ("ours", "bn", "ws+bn"):
+        norm = nn.BatchNorm2d
+    elif recipe.method in ("gn", "ws+gn"):
+        norm = partial(group_norm, recipe.groups)
+    else:
+        norm = None
+    shape = SHAPES[recipe.data]
+    if recipe.net == "imagenet-resnet":
+        model: nn.Module = import_torchvision().models.resnet18(num_classes=shape.classes, norm_layer=norm)
+        return model
+    networks: dict[str, Callable[..., nn.Module]] = {"cnn": CNN, "resnet": ResNet, "wrn": WideResNet}
+    network = partial(networks[recipe.net], in_channels=shape.channels, classes=shape.classes, norm=norm)
+    if recipe.residual == "nf":
+        network = partial(network, alpha=recipe.residual_alpha)
+    return network(recipe.depth, recipe.width)
+
+
+def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    if recipe.decay_scale_bias:
+        return [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}]
+    return _decayed_and_free(model, recipe)
+
+
+def _decayed_and_free(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    decayed, free = cwn.param_groups(model, recipe.weight_decay)
+    # The trained length of a row is its scale, wherever the parametrization keeps it.
+    gains = [p for name, p in model.named_parameters() if name.endswith((".g", ".original0"))]
+    named = {id(p) for p in gains}
+    decayed["params"] = [p for p in decayed["params"] if id(p) not in named]
+    free["params"] = [p for p in free["params"] if id(p) not in named] + gains
+    return [decayed, free]

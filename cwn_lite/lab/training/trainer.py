@@ -1,0 +1,323 @@
+"""Training as a sequence of steps that can stop after any one and go on later, bit for bit."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.profiler import record_function
+
+from ..augment import policy
+from ..augment.plan import EpochPlan, cutout
+from ..data import Dataset, select
+from ..errors import LabError
+from ..measure import grad_norm, row_norms
+from ..nets.methods import build
+from ..recipes import Recipe
+from ..seeding import derive
+from .schedule import learning_rate
+from .world import World
+
+EVAL_BATCH = 500
+# How often a GPU is asked whether the loss is still finite: asking makes the CPU wait for it.
+CHECK_EVERY = {"cpu": 1, "cuda": 50}
+
+
+class Trainer:
+    """One run of one recipe: its model, its optimizer and where it stands.
+
+    Args:
+        recipe: what to train.
+        seed: of the initial weights, the order of the images, the crops and the noise.
+        data: the data set that the recipe names.
+        device: ``cpu`` (float32) or ``cuda`` (bfloat16 autocast).
+        world: the processes that share the run. They train as one would, but for the batch statistics of batch
+            norm, which each takes over its part of the batch.
+        policies: the file of Fast AutoAugment's policies, for a recipe that wants them.
+
+    Attributes:
+        curve: one entry per finished epoch; losses are means over images, errors are percentages.
+        epoch_s: seconds of each finished epoch, its evaluation included.
+        diverged: where and why the run ended early, or ``None``.
+        compiled: whether :meth:`compile` succeeded.
+
+    Raises:
+        LabError: the recipe cannot be shared by so many processes, its policies are not in the file, or a channel has
+            the same value in all training images.
+
+    Example:
+        >>> from cwn_lite.lab import data, recipes
+        >>> trainer = Trainer(recipes.get("digits-bn"), 0, data.load("digits"))
+        >>> trainer.step(); trainer.epoch, trainer.batch
+        (0, 1)
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        seed: int,
+        data: Dataset,
+        device: torch.device | str = "cpu",
+        world: World | None = None,
+        policies: Path | None = None,
+    ) -> None:
+        self.recipe, self.seed, self.device = recipe, seed, torch.device(device)
+        self.world = World() if world is None else world
+        data = select(data, recipe)
+        if not data.std.all():
+            raise LabError(f"{data.name}: a channel is the same all over the training images, which teach nothing then")
+        self._policy = policy.load(recipe.policy, policies)
+        _check_world(recipe, len(data.train_labels), self.world)
+        self.model, self.optimizer, self.constraint = build(recipe, seed, self.device)
+        # What a step calls: the model, or what wraps or compiles it.
+        self._network: Callable[[Tensor], Any] = self.world.wrap(self.model, self.device)
+        self.compiled = False
+        self._tensors = tuple(
+            part.to(self.device) for part in (data.train_images, data.train_labels, data.test_images, data.test_labels)
+        )
+        self._mean, self._std = (part.to(self.device).view(1, -1, 1, 1) for part in (data.mean, data.std))
+        self.steps_per_epoch = math.ceil(len(data.train_labels) / recipe.batch)
+        self.epoch = self.batch = 0
+        self.curve: list[dict[str, float]] = []
+        self.epoch_s: list[float] = []
+        self.diverged: dict[str, Any] | None = None
+        # Of the epoch under way: sum of losses, of errors, of gradient norms; the first step with a bad loss or -1.
+        self._sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        self._first_bad = torch.tensor(-1, device=self.device)
+        self._largest_norm = torch.zeros((), dtype=torch.float64, device=self.device)
+        self._seconds = 0.0
+        self._plan = self._draw_plan()
+        torch.manual_seed(derive(seed, "noise"))  # ScaleBias draws from the global generator
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.diverged is not None or self.epoch == self.recipe.epochs
+
+    @property
+    def global_step(self) -> int:
+        """Number of steps taken."""
+        return self.epoch * self.steps_per_epoch + self.batch
+
+    def lr(self) -> float:
+        """Return the learning rate of the next step: a cosine from ``recipe.lr`` to 0, after the warm-up if any."""
+        return learning_rate(self.recipe, self.global_step, self.steps_per_epoch)
+
+    def step(self) -> None:
+        """Take one optimizer step; after the last one of an epoch, evaluate."""
+        begun = time.perf_counter()
+        with record_function("data"):
+            x, target, weight = self._next_batch()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr() * group.get("rate", 1.0)
+        self.model.train()
+        with record_function("forward"):
+            logits = self._forward(x)
+            loss = F.cross_entropy(logits, target)
+        with record_function("backward"):
+            self.optimizer.zero_grad(set_to_none=True)
+            (loss if weight == 1 else loss * weight).backward()
+        with record_function("optimizer and projection"):
+            self.optimizer.step()
+        with record_function("metrics"):
+            self._count(logits.detach(), loss.detach(), target)
+        self.batch += 1
+        ended = self.batch == self.steps_per_epoch
+        if ended or self.batch % CHECK_EVERY[self.device.type] == 0:
+            self._check()
+        if ended and self.diverged is None:
+            self._finish_epoch()
+        self._seconds += time.perf_counter() - begun
+        if ended and self.diverged is None:
+            self.epoch_s.append(round(self._seconds, 3))
+            self._seconds = 0.0
+
+    def compile(self) -> None:
+        """Let torch compile network and projection, and run them once on each shape of a run, before any clock runs.
+
+        On CUDA the compiled network is a CUDA graph, so that a small one does not wait for kernel launches. Where
+        compilation fails, the run goes on without, and says so. A run that processes share is not compiled.
+        """
+        if self.world.size > 1:  # the compiled network would stand in the place of the one that shares gradients
+            return
+        # All networks compile the same wrapper, and torch stops compiling it after some eight graphs without a word:
+        # the second run of a process would be eager. It forgets the networks of earlier runs here.
+        torch.compiler.reset()
+        state = copy.deepcopy(self.state_dict())
+        cuda = self.device.type == "cuda"
+        self._network = torch.compile(self.model, mode="reduce-overhead" if cuda else None, dynamic=False)
+        if self.constraint is not None:
+            self.constraint.compile()
+        try:
+            self._rehearse()
+            self.compiled = True
+        except RuntimeError as error:  # all errors of the compiler are
+            self._network = self.model
+            if self.constraint is not None:
+                self.constraint.compile(disable=True)
+            reason = str(error).strip().partition("\n")[0]
+            print(f"torch.compile failed ({type(error).__name__}: {reason}); going on without it", file=sys.stderr)
+        self.load_state_dict(state)
+
+    def _rehearse(self) -> None:
+        """Run forward and backward on both sizes of a batch, project, evaluate; the caller restores the state."""
+        n = len(self._tensors[1])
+        self.model.train()
+        for size in {min(self.recipe.batch, n), n % self.recipe.batch or self.recipe.batch}:
+            part = self.world.part(size)
+            for _ in range(3):  # a CUDA graph is recorded at the second or third call
+                loss = F.cross_entropy(self._forward(self._normalize(self._tensors[0][part])), self._tensors[1][part])
+                loss.backward()
+                self.optimizer.zero_grad(set_to_none=True)
+        if self.constraint is not None:
+            self.constraint.project()
+        self.evaluate()
+
+    def _next_batch(self) -> tuple[Tensor, Tensor, float]:
+        """Return this process's input, its labels, and the weight of its mean loss in the whole batch's."""
+        images, labels = self._tensors[:2]
+        size = min(self.recipe.batch, len(labels) - self.batch * self.recipe.batch)
+        part = self.world.part(size)
+        step = self.batch, self.recipe.batch, part
+        batch, index = self._plan.batch(images, *step)
+        x, hole = self._normalize(batch), self._plan.holes(*step)
+        if hole is not None:
+            x = cutout(x, hole, self.recipe.cutout)
+        return x, labels[index], len(index) * self.world.size / size
+
+    @torch.no_grad()
+    def _count(self, logits: Tensor, loss: Tensor, target: Tensor) -> None:
+        wrong = (logits.argmax(1) != target).sum().double()
+        norm = grad_norm(self.model)
+        self._sums += torch.stack([loss.double() * len(target), wrong, norm])
+        self._largest_norm = torch.maximum(self._largest_norm, norm)
+        bad = ~(torch.isfinite(loss) & torch.isfinite(norm)) & (self._first_bad < 0)
+        self._first_bad = torch.where(bad, self.global_step, self._first_bad)
+
+    @torch.no_grad()
+    def evaluate(self) -> tuple[float, float]:
+        """Return mean loss and error in per cent on the test set, without augmentation or noise."""
+        images, labels = self._tensors[2:]
+        self.world.share_buffers(self.model)
+        self.model.eval()
+        network = self._network if self.world.size == 1 else self.model
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        batches = list(zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH), strict=True))
+        for batch, target in batches[self.world.rank :: self.world.size]:
+            logits = self._forward(self._normalize(batch), network)
+            loss = F.cross_entropy(logits, target, reduction="sum").double()
+            sums += torch.stack([loss, (logits.argmax(1) != target).sum().double()])
+        loss_sum, wrong = self.world.total(sums).tolist()
+        return loss_sum / len(labels), 100 * wrong / len(labels)
+
+    def progress(self) -> tuple[float, float]:
+        """Return mean training loss and error in per cent of the epoch under way, of this process's images."""
+        seen = max(1.0, min(self.batch * self.recipe.batch, len(self._tensors[1])) / self.world.size)
+        loss, wrong, _ = self._sums.tolist()
+        return loss / seen, 100 * wrong / seen
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the rest of the run depends on."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "position": [self.epoch, self.batch],
+            "sums": self._sums,
+            "first_bad": self._first_bad,
+            "largest_norm": self._largest_norm,
+            "curve": self.curve,
+            "epoch_s": self.epoch_s,
+            "seconds": self._seconds,
+            "diverged": self.diverged,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to where :meth:`state_dict` was taken."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.batch = state["position"]
+        self._sums.copy_(state["sums"])
+        self._first_bad.copy_(state["first_bad"])
+        self._largest_norm.copy_(state["largest_norm"])
+        self.curve, self.epoch_s = list(state["curve"]), list(state["epoch_s"])
+        self._seconds, self.diverged = state["seconds"], state["diverged"]
+        self._plan = self._draw_plan()
+        torch.set_rng_state(state["rng"].cpu())
+        if self.device.type == "cuda" and state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
+
+    def _normalize(self, batch: Tensor) -> Tensor:
+        x = (batch.float() - self._mean) / self._std
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def _forward(self, x: Tensor, network: Callable[[Tensor], Any] | None = None) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            logits = (self._network if network is None else network)(x)
+        assert isinstance(logits, Tensor)
+        return logits.float()
+
+    def _draw_plan(self) -> EpochPlan:
+        return EpochPlan.draw(
+            self.seed,
+            self.epoch,
+            len(self._tensors[1]),
+            augment=self.recipe.augment != "none",
+            policy=self._policy,
+            holes=self.recipe.cutout > 0,
+        ).to(self.device)
+
+    def _check(self) -> None:
+        first_bad = int(self.world.largest(self._first_bad))
+        if first_bad >= 0:
+            self._diverge(first_bad, "the training loss or its gradient is not finite")
+
+    def _diverge(self, step: int, reason: str) -> None:
+        self.diverged = {"epoch": step // self.steps_per_epoch, "step": step, "reason": reason}
+
+    def _finish_epoch(self) -> None:
+        n = len(self._tensors[1])
+        loss, wrong, norm = self.world.total(self._sums).tolist()
+        norm /= self.world.size  # of the whole gradient, the same in every process
+        test_loss, test_error = self.evaluate()
+        if not math.isfinite(test_loss):
+            self._diverge(self.global_step - 1, "the test loss is not finite")
+            return
+        rows = torch.cat([row_norms(layer) for layer in self.model.modules() if isinstance(layer, nn.Conv2d)])
+        self.curve.append(
+            {
+                "train_loss": loss / n,
+                "train_error": 100 * wrong / n,
+                "test_loss": test_loss,
+                "test_error": test_error,
+                "lr": learning_rate(self.recipe, self.epoch * self.steps_per_epoch, self.steps_per_epoch),
+                "grad_norm": norm / self.steps_per_epoch,
+                "grad_norm_max": float(self._largest_norm),
+                "row_norm_min": float(rows.min()),
+                "row_norm_max": float(rows.max()),
+            }
+        )
+        self.epoch, self.batch = self.epoch + 1, 0
+        self._sums.zero_()
+        self._largest_norm.zero_()
+        if not self.done:
+            self._plan = self._draw_plan()
+
+
+def _check_world(recipe: Recipe, images: int, world: World) -> None:
+    if world.size == 1:
+        return
+    last = images % recipe.batch or recipe.batch
+    if last < 2 * world.size:
+        raise LabError(f"{recipe.name}: {world.size} processes cannot share the {last} images of an epoch's last step")
+    if recipe.noise_per_sample:
+        raise LabError(f"{recipe.name} draws noise per sample, which processes would draw alike: run it in one")
