@@ -18,7 +18,7 @@ from benchmarks import timing
 from benchmarks.networks import NETWORKS, build, images
 
 REFERENCE = "plain"
-METHODS = (REFERENCE, "ours", "ours, folded", "bn", "bn, folded")
+CANDIDATES = (REFERENCE, "ours", "ours, folded", "bn", "bn, folded")
 
 
 def network(name: str, method: str, device: torch.device) -> nn.Module:
@@ -26,7 +26,7 @@ def network(name: str, method: str, device: torch.device) -> nn.Module:
 
     Args:
         name: one of ``NETWORKS``.
-        method: one of ``METHODS``.
+        method: one of ``CANDIDATES``.
         device: where to.
 
     Raises:
@@ -63,7 +63,7 @@ def forward(name: str, method: str, batch: int, device: torch.device) -> Callabl
 
     Args:
         name: one of ``NETWORKS``.
-        method: one of ``METHODS``.
+        method: one of ``CANDIDATES``.
         batch: number of images.
         device: where to.
     """
@@ -85,7 +85,7 @@ def main() -> None:
     given = parser.parse_args()
 
     def candidates(name: str, device: torch.device) -> dict[str, timing.Candidate]:
-        return {method: partial(forward, name, method, given.batch, device) for method in METHODS}
+        return {method: partial(forward, name, method, given.batch, device) for method in CANDIDATES}
 
     timing.measure("inference", given, given.networks, candidates, REFERENCE)
 

@@ -24,7 +24,7 @@ CIFAR: dict[str, dict[str, Any]] = {
     "wrn28x10": WRN_28_10,
 }
 NETWORKS = (*CIFAR, "resnet50")
-METHODS = ("plain", "ours", "ours, not fused", "bn", "gn", "ws", "ws+gn", "wn")
+NORMALIZATIONS = ("plain", "ours", "ours, not fused", "bn", "gn", "ws", "ws+gn", "wn")
 # Without normalization a deep network at its initial weights explodes within a few steps, and arithmetic on infinities
 # has a speed of its own. At rate 0 every operation of a step runs, and weights stay where they are.
 LR = 0.0
@@ -43,7 +43,7 @@ def build(
 
     Args:
         network: one of ``NETWORKS``.
-        method: one of ``METHODS``.
+        method: one of ``NORMALIZATIONS``.
         device: where to.
         sigma: noise level of ours.
         width: of the first layers of a CIFAR network; its own without.

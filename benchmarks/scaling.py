@@ -12,7 +12,7 @@ from functools import partial
 import torch
 
 from benchmarks import timing
-from benchmarks.networks import METHODS
+from benchmarks.networks import NORMALIZATIONS
 from benchmarks.training_step import REFERENCE, step
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--widths", nargs="+", type=int, default=[8, 16, 32, 64])
     parser.add_argument("--width", type=int, default=16, help="while the batch grows")
     parser.add_argument("--batch", type=int, default=32, help="while the width grows")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["ours", "ours, not fused", "bn"])
+    parser.add_argument("--methods", nargs="+", choices=NORMALIZATIONS, default=["ours", "ours, not fused", "bn"])
     given = parser.parse_args()
     cases = {f"batch {batch}": (batch, given.width) for batch in given.batches}
     cases |= {f"width {width}": (given.batch, width) for width in given.widths}

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks import timing
-from benchmarks.networks import METHODS, NETWORKS, build, images
+from benchmarks.networks import NETWORKS, NORMALIZATIONS, build, images
 
 REFERENCE = "plain"
 
@@ -33,7 +33,7 @@ def step(
 
     Args:
         network: one of ``NETWORKS``.
-        method: one of ``METHODS``.
+        method: one of ``NORMALIZATIONS``.
         batch: images per step.
         device: where to.
         sigma: noise level of ours.
@@ -59,7 +59,7 @@ def main() -> None:
     """Time the methods and print, and with ``--out`` write, what came out."""
     parser = timing.parser(__doc__, rounds=12)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["cnn16", "resnet20"])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=NORMALIZATIONS, default=list(NORMALIZATIONS))
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--sigma", type=float, default=0.1)
     parser.add_argument("--compile", action="store_true")

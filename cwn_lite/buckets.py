@@ -17,7 +17,7 @@ Project = Callable[[Tensor, float, bool, bool], None]
 SMALL = {"cpu": 1 << 16}
 SMALL_ELSEWHERE = 1 << 18
 # Values copied at a time: what is allocated does not grow with the model.
-MOST = blocks.BLOCK
+LARGEST_CHUNK = blocks.BLOCK
 
 
 @torch.no_grad()
@@ -88,11 +88,11 @@ def can_compile(rows: Tensor) -> bool:
 
 def _chunks(weights: list[Tensor]) -> Iterator[list[Tensor]]:
     chunk: list[Tensor] = []
-    room = MOST
+    room = LARGEST_CHUNK
     for weight in weights:
         if chunk and weight.numel() > room:
             yield chunk
-            chunk, room = [], MOST
+            chunk, room = [], LARGEST_CHUNK
         chunk.append(weight)
         room -= weight.numel()
     yield chunk

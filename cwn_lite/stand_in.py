@@ -17,7 +17,7 @@ HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backwa
 _HOOK_FLAGS = ("_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks_with_kwargs")
 _CONTAINERS = (list, dict, set, deque)
 # Larger containers hold data and no layers: copying them would take minutes.
-MOST = 10_000
+LARGEST_CONTAINER = 10_000
 _AS_THEY_ARE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, str, bytes, int, float, complex)
 
 
@@ -69,8 +69,8 @@ def stand_in(model: nn.Module) -> dict[nn.Module, nn.Module]:
     """Return original -> copy for each module of ``model``; what a forward does to a copy, the original never sees.
 
     Copies hold parameters without storage, copies of all other tensors, of containers and of objects, and no hooks.
-    What cannot be copied, such as a lock, an open file or a process group, and containers of more than ``MOST``
-    entries are shared.
+    What cannot be copied, such as a lock, an open file or a process group, and containers of more than
+    ``LARGEST_CONTAINER`` entries are shared.
 
     Args:
         model: read, never changed.
@@ -125,8 +125,8 @@ def tensors_in(value: Any, seen: set[int] | None = None) -> Iterator[Tensor]:
 
 
 def inside(value: Any) -> list[Any]:
-    """Return what a container or object holds; nothing of a container with more than ``MOST`` entries, a data set."""
-    if isinstance(value, _CONTAINERS) and len(value) > MOST:
+    """Return what a container or object holds; nothing of a larger container than that, a data set."""
+    if isinstance(value, _CONTAINERS) and len(value) > LARGEST_CONTAINER:
         return []
     if isinstance(value, dict):
         return list(value.values())
@@ -175,7 +175,7 @@ class _Copies:
             return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
         if isinstance(value, _CONTAINERS):
             try:
-                return value if len(value) > MOST else self._container(value)
+                return value if len(value) > LARGEST_CONTAINER else self._container(value)
             except Exception:  # a dict that refuses to be written to, for example
                 return self._deepcopied(value)
         if isinstance(value, types.MethodType):

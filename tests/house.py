@@ -17,7 +17,7 @@ MOST_LINES = 350
 LAYERS = {
     "core": ({"core"}, {"torch"}),
     "figures": ({"figures", "core"}, {"torch", "matplotlib", "cycler", "IPython", "numpy"}),
-    "lab": ({"lab", "core"}, {"torch", "torchvision", "numpy", "PIL", "tqdm", "sklearn", "scipy"}),
+    "lab": ({"lab", "core"}, {"torch", "torchvision", "numpy", "PIL", "tqdm", "sklearn", "scipy", "filelock"}),
 }
 # Room of the lab -> the rooms it may import; the ground floor, which any may import, is what lies in `lab` itself.
 ROOMS = {

@@ -1,7 +1,7 @@
 // Metric against epoch for several methods and seeds: mean, range over seeds, and the values under a cursor.
 
 import { announcer, format, h, onWidth, set, show, slider, spread, textWidth } from "./shared.js";
-import { byMethod, summarise, ticks } from "./summary.js";
+import { byMethod, overEpochs, ticks } from "./summary.js";
 
 const METRICS = [
   { key: "test_error", name: "test error", unit: " %", digits: 2 },
@@ -78,7 +78,7 @@ export function render(el, data) {
     Object.assign(state, part);
     lines = [...groups]
       .filter(([method]) => state.shown.has(method))
-      .map(([method, all]) => ({ method, all, ...look.get(method), points: summarise(all, state.metric.key) }));
+      .map(([method, all]) => ({ method, all, ...look.get(method), points: overEpochs(all, state.metric.key) }));
     epoch.set(state.epoch);
     fillTable();
     draw();
@@ -91,7 +91,7 @@ export function render(el, data) {
     for (const [method, row] of rows) {
       row.node.hidden = !state.shown.has(method);
       const all = groups.get(method);
-      const at = summarise(all, state.metric.key).find((point) => point.epoch === state.epoch);
+      const at = overEpochs(all, state.metric.key).find((point) => point.epoch === state.epoch);
       show(row.mean, at?.mean, digits);
       show(row.std, at?.std, digits);
       show(row.n, at?.n ?? 0, 0);

@@ -35,7 +35,7 @@ export const PASSES = {
 };
 
 // What each method does on top of convolution and SGD, in the order of the bars.
-export const METHODS = {
+export const EXTRA_PASSES = {
   plain: [],
   fused: ["weight_scale", "projection"],
   unfused: ["activation_scale", "projection"],
@@ -59,12 +59,12 @@ export function stepBytes({ channels, kernel, side, batch }) {
     const parts = { convolution: whole("convolution"), sgd: whole("sgd"), ...moved(names) };
     return { ...parts, extra: parts.per_activation + parts.per_weight, total: sum(Object.values(parts)) };
   };
-  return Object.fromEntries(Object.entries(METHODS).map(([method, names]) => [method, of(names)]));
+  return Object.fromEntries(Object.entries(EXTRA_PASSES).map(([method, names]) => [method, of(names)]));
 }
 
 // Ours, fused, moves less than batch norm where `positions` of the whole batch exceed `factor` × fan-in.
 export function breakEven({ channels, kernel, side, batch }) {
-  const factor = sum(METHODS.fused.map((name) => PASSES[name].weights)) / PASSES.bn.activations;
+  const factor = sum(EXTRA_PASSES.fused.map((name) => PASSES[name].weights)) / PASSES.bn.activations;
   return { positions: batch * side ** 2, factor, fanIn: channels * kernel ** 2 };
 }
 

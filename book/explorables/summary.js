@@ -1,7 +1,7 @@
 // Runs to numbers: what a learning curve, its band and its table are made of. Pure functions.
 
 // Per epoch over the finite values of the runs: n, mean, sample standard deviation (n − 1), min, max.
-export function summarise(runs, metric) {
+export function overEpochs(runs, metric) {
   const values = new Map();
   for (const { curve } of runs) {
     for (const point of curve) {

@@ -1,6 +1,7 @@
 """Learning curves as a still picture: mean over seeds and the band between the best and the worst."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,7 +72,7 @@ def curves(runs: Sequence[Mapping[str, Any]], metric: str = "test_error") -> Fig
     last = 0.0
     for method in dict.fromkeys(run["method"] for run in runs):
         mine = [run for run in runs if run["method"] == method]
-        table = summarise(mine, metric)
+        table = over_epochs(mine, metric)
         if not table:
             continue
         epochs, means = [row["epoch"] for row in table], [row["mean"] for row in table]
@@ -88,7 +89,7 @@ def curves(runs: Sequence[Mapping[str, Any]], metric: str = "test_error") -> Fig
     return fig
 
 
-def summarise(runs: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, float]]:
+def over_epochs(runs: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, float]]:
     """Return per epoch ``n``, ``mean``, ``std`` (of the sample, n − 1), ``min`` and ``max`` over the finite values.
 
     Args:
@@ -97,7 +98,7 @@ def summarise(runs: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, 
 
     Example:
         >>> runs = [{"curve": [{"epoch": 1, "x": 1.0}]}, {"curve": [{"epoch": 1, "x": 3.0}]}]
-        >>> [row["mean"] for row in summarise(runs, "x")]
+        >>> [row["mean"] for row in over_epochs(runs, "x")]
         [2.0]
     """
     values: dict[float, list[float]] = {}
@@ -108,9 +109,8 @@ def summarise(runs: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, 
                 values.setdefault(point["epoch"], []).append(value)
     rows = []
     for epoch, xs in sorted(values.items()):
-        n, mean = len(xs), math.fsum(xs) / len(xs)
-        std = math.sqrt(math.fsum((x - mean) ** 2 for x in xs) / (n - 1)) if n > 1 else math.nan
-        rows.append({"epoch": epoch, "n": n, "mean": mean, "std": std, "min": min(xs), "max": max(xs)})
+        mean, std = statistics.fmean(xs), statistics.stdev(xs) if len(xs) > 1 else math.nan
+        rows.append({"epoch": epoch, "n": len(xs), "mean": mean, "std": std, "min": min(xs), "max": max(xs)})
     return rows
 
 

@@ -49,7 +49,7 @@ A weight of at most 65,536 values is projected together with others of its fan-i
 passes over weights more, which the figure leaves out.
 """
 
-METHODS: dict[str, tuple[str, ...]] = {
+EXTRA_PASSES: dict[str, tuple[str, ...]] = {
     "plain": (),
     "fused": ("weight_scale", "projection"),
     "unfused": ("activation_scale", "projection"),
@@ -118,7 +118,7 @@ def step_bytes(channels: int = 64, kernel: int = 3, side: int = 8, batch: int = 
         batch: number of images ``B``.
 
     Returns:
-        Bytes by method, in the order of `METHODS`.
+        Bytes by method, in the order of `EXTRA_PASSES`.
 
     Raises:
         TypeError: a number is none.
@@ -139,7 +139,7 @@ def step_bytes(channels: int = 64, kernel: int = 3, side: int = 8, batch: int = 
         return activations * sum(p.activations for p in passes), weights * sum(p.weights for p in passes)
 
     convolution, sgd = sum(moved("convolution")), sum(moved("sgd"))
-    return {method: StepBytes(convolution, sgd, *moved(*extra)) for method, extra in METHODS.items()}
+    return {method: StepBytes(convolution, sgd, *moved(*extra)) for method, extra in EXTRA_PASSES.items()}
 
 
 def break_even(channels: int = 64, kernel: int = 3, side: int = 8, batch: int = 128) -> tuple[int, float]:
@@ -158,7 +158,7 @@ def break_even(channels: int = 64, kernel: int = 3, side: int = 8, batch: int = 
         (8192, 1008.0)
     """
     c, k, s, n = _checked(channels, kernel, side, batch)
-    ours = sum(PASSES[name].weights for name in METHODS["fused"])
+    ours = sum(PASSES[name].weights for name in EXTRA_PASSES["fused"])
     return n * s**2, ours / PASSES["bn"].activations * c * k**2
 
 

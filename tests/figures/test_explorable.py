@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cwn_lite import figures
-from cwn_lite.figures.curves import summarise
+from cwn_lite.figures.curves import over_epochs
 from cwn_lite.figures.explorable import MODULES, bundle, to_json
 
 ALT = "A sphere cut by a plane through its centre, and one projected step."
@@ -128,7 +128,7 @@ def test_the_summary_of_runs_is_numpy_s() -> None:
     values = rng.normal(size=(4, 5))
     values[1, 3:] = np.nan
     runs = [{"curve": [{"epoch": e + 1, "x": float(v)} for e, v in enumerate(row)]} for row in values]
-    for row, column in zip(summarise(runs, "x"), values.T, strict=True):
+    for row, column in zip(over_epochs(runs, "x"), values.T, strict=True):
         column = column[np.isfinite(column)]
         assert row["n"] == len(column)
         expected = (column.mean(), column.std(ddof=1), column.min(), column.max())

@@ -13,7 +13,7 @@ from cwn_lite import figures
 from cwn_lite.buckets import SMALL, project_modules_
 from cwn_lite.figures.explorable import MODULES, explorable_html
 from cwn_lite.figures.step_cost import (
-    METHODS,
+    EXTRA_PASSES,
     NAMES,
     PASSES,
     VALUE,
@@ -119,7 +119,7 @@ def test_the_bytes_of_a_layer() -> None:
         "gn": StepBytes(*plain, 5 * activations, 0),
         "bn": StepBytes(*plain, 8 * activations, 0),
     }  # fmt: skip
-    assert list(moved) == list(METHODS) == list(NAMES)
+    assert list(moved) == list(EXTRA_PASSES) == list(NAMES)
     assert moved["unfused"].extra == 6 * activations + 6 * weights
     assert moved["unfused"].total == 11 * activations + 14 * weights
 

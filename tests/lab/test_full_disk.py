@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from cwn_lite.lab import recipes, results
 from cwn_lite.lab.__main__ import main
@@ -93,7 +94,7 @@ def test_a_lock_that_cannot_be_written(code: int, lab: Lab, monkeypatch: pytest.
     def refused(*arguments: Any) -> int:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(os, "ftruncate", refused)
+    monkeypatch.setattr(FileLock, "acquire", refused)
     assert lab.fails() == f"error: {lab.cell / 'lock'}: {os.strerror(code)}\n"
 
 

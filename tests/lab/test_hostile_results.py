@@ -184,7 +184,7 @@ def test_a_forged_result_with_a_right_checksum(kind: str, good: dict[str, Any], 
 def test_a_folder_of_results_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for root in (tmp_path / "file", "~no-such-user-here/results", ""):
-        for load in (results.load, lambda root: results.of(RECIPE, root)):
+        for load in (results.load, lambda root: results.of_recipe(RECIPE, root)):
             with pytest.raises(LabError, match="folder of results"):
                 load(root)
     assert results.load(tmp_path / "nothing") == []
@@ -200,7 +200,7 @@ def test_a_folder_that_may_not_be_read_is_not_passed_over(path: Path, monkeypatc
 
     monkeypatch.setattr(os, "listdir", guarded)
     monkeypatch.setattr(os, "scandir", guarded)
-    for load in (lambda: results.load(path.parents[1]), lambda: results.of(RECIPE, path.parents[1])):
+    for load in (lambda: results.load(path.parents[1]), lambda: results.of_recipe(RECIPE, path.parents[1])):
         with pytest.raises(PermissionError, match="forged"):
             load()
 

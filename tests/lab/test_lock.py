@@ -14,9 +14,10 @@ import sys, time
 from pathlib import Path
 sys.modules.update(dict.fromkeys(["torch"]))  # the lock needs none, and it takes seconds
 import importlib.util, types
-for name, folder in (("cwn_lite", Path(sys.argv[1]).parent), ("cwn_lite.lab", Path(sys.argv[1]))):
+lab = Path(sys.argv[1])
+for name, folder in (("cwn_lite", lab.parent), ("cwn_lite.lab", lab)):
     package = types.ModuleType(name); package.__path__ = [str(folder)]; sys.modules[name] = package
-from cwn_lite.lab import lock
+from cwn_lite.lab.disk import lock
 with lock.hold(Path(sys.argv[2])):
     print("held", flush=True)
     time.sleep(60)
@@ -24,7 +25,7 @@ with lock.hold(Path(sys.argv[2])):
 
 
 def holder(path: Path) -> subprocess.Popen[str]:
-    package = str(Path(lock.__file__).parent)
+    package = str(Path(lock.__file__).parents[1])
     process = subprocess.Popen([sys.executable, "-c", HOLDER, package, str(path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     return process
@@ -38,10 +39,10 @@ def test_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
                 pytest.fail("held twice")
         finally:
             process.kill()
-    # Killed, its file still there with its id in it: free again.
-    assert path.read_text() == f"{process.pid}\n"
+    # Killed, its files still there: free again.
+    assert path.with_suffix(".holder").read_text() == f"{process.pid}\n"
     with lock.hold(path):
-        assert path.read_text() == f"{os.getpid()}\n"
+        assert path.with_suffix(".holder").read_text() == f"{os.getpid()}\n"
 
 
 def test_free_again_after_the_block_and_after_an_error(tmp_path: Path) -> None:

@@ -230,9 +230,9 @@ def test_results_of_a_recipe_by_its_hash(tiny: Recipe, toy: Dataset, options: Op
     renamed = dataclasses.replace(tiny, name="once-called-otherwise")
     for recipe, seed in ((tiny, 1), (renamed, 0), (dataclasses.replace(tiny, sigma=0.3), 0)):
         run(recipe, seed, toy, options)
-    found = results.of(tiny, options.out)
+    found = results.of_recipe(tiny, options.out)
     assert [(r.name, r.seed) for r in found] == [("once-called-otherwise", 0), ("tiny", 1)]
-    assert results.of(dataclasses.replace(tiny, lr=0.5), options.out) == []
+    assert results.of_recipe(dataclasses.replace(tiny, lr=0.5), options.out) == []
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_mean_deviation_and_paper() -> None:
     rows = [result(bn, 0, 5.0)]
     rows += [result(ours, seed, error) for seed, error in enumerate(errors)]
     rows += [result(ours, 3, None, "diverged"), result(ours, 4, None, "failed")]
-    first, second = tables.summarize(rows, PAPER)
+    first, second = tables.rows(rows, PAPER)
     assert (first.method, first.n, first.seeds) == ("ours", 3, (0, 1, 2))
     assert first.mean == pytest.approx(statistics.fmean(errors))
     assert first.std == pytest.approx(statistics.stdev(errors))

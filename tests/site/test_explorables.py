@@ -102,7 +102,7 @@ def test_the_summary_is_numpy_s(open_page: Opener) -> None:
     rows = open_page().evaluate(
         """async ([code, runs]) => {
             const m = await import("data:text/javascript;charset=utf-8," + encodeURIComponent(code));
-            return [m.summarise(runs, "x"), m.summarise(runs.slice(0, 1), "x")];
+            return [m.overEpochs(runs, "x"), m.overEpochs(runs.slice(0, 1), "x")];
         }""",
         [bundle("learning-curves"), runs],
     )

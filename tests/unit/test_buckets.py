@@ -39,7 +39,7 @@ def test_together_is_one_by_one(centralize: bool, spherize: bool, most: int, mon
     # Also what a CPU does one by one.
     monkeypatch.setitem(buckets.SMALL, "cpu", 1 << 30)
     monkeypatch.setattr(buckets, "project_together_", counting)
-    monkeypatch.setattr(buckets, "MOST", most)
+    monkeypatch.setattr(buckets, "LARGEST_CHUNK", most)
     together, alone = layers(), layers()
     strides = [layer.weight.stride() for layer in together]
     buckets.project_modules_(together, 3.0, centralize=centralize, spherize=spherize)

@@ -14,7 +14,7 @@ from .settings import BASELINE, CNN, CNN_QUARTER, DIGITS, OURS_CNN, OURS_RESNET,
 ANGULAR: dict[str, Any] = {"steps": "angular", "lr": 0.015, "weight_decay": 0.05, "decay_scale_bias": False}
 OURS: dict[str, Any] = {**ANGULAR, "method": "ours", "c": C_CENTERED}
 BN: dict[str, Any] = {**ANGULAR, "method": "bn", "coherence_decay": 0.0}
-METHODS: dict[str, dict[str, Any]] = {"ours": OURS, "bn": BN}
+COMPARED: dict[str, dict[str, Any]] = {"ours": OURS, "bn": BN}
 # What one would pick instead, without batch statistics; the raw tensor behind each weight takes the steps.
 RIVALS: dict[str, dict[str, Any]] = {
     "gn": {**BN, "method": "gn"},
@@ -37,8 +37,8 @@ RATES = (0.005, 0.015, 0.045)
 def search() -> Iterator[Recipe]:
     """Yield the screening runs: rates, strengths of the pull and rates of AdamW, judged on held-out images."""
     for screen, fields in SCREENS.items():
-        for lr, method in product(RATES, METHODS):
-            yield Recipe(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **METHODS[method], "lr": lr})
+        for lr, method in product(RATES, COMPARED):
+            yield Recipe(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
         for lr, pull in product(RATES[1:], (0.0, 0.3, 3.0)):
             changes = {"lr": lr, "coherence_decay": pull}
             yield Recipe(name=f"search-{screen}-ours-lr{lr:g}-pull{pull:g}", **{**fields, **OURS, **changes})
@@ -52,8 +52,8 @@ def search() -> Iterator[Recipe]:
         if fields["net"] == "resnet":  # what batch norm does with branches that start at 1
             yield Recipe(name=f"search-{screen}-bn-gamma1-lr0.015", **{**fields, **BN, "residual_gamma": 1.0})
         for lr in (0.03, 0.06, 0.1):
-            for method in METHODS:
-                yield Recipe(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **METHODS[method], "lr": lr})
+            for method in COMPARED:
+                yield Recipe(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
 
 
 # The same number of images and epochs as in the screens, but for the photographs; now with the test set.
@@ -74,6 +74,6 @@ def finals() -> Iterator[Recipe]:
         plain = {**fields, "residual_gamma": 1.0, "decay_scale_bias": False}
         yield Recipe(name=f"angular-{name}-printed", method="ours", **{**plain, **printed})
         yield Recipe(name=f"angular-{name}-bn-sgd", method="bn", **{**plain, **BASELINE})
-    for (name, fields), method in product(FINALS.items(), METHODS):
+    for (name, fields), method in product(FINALS.items(), COMPARED):
         for lr in RATES:
-            yield Recipe(name=f"angular-{name}-{method}-lr{lr:g}", **{**fields, **METHODS[method], "lr": lr})
+            yield Recipe(name=f"angular-{name}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})

@@ -15,7 +15,7 @@ LEARNING_RATES = (0.01, 0.1, 1.0)
 DECAYS = (0.0, 5e-3)
 DEPTHS = (6, 12)
 
-METHODS: dict[str, dict[str, Any]] = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "ours": {"method": "ours"},
     "ws-scaled": {"method": "ws", "ws_gain": math.sqrt(2)},
     "ws+gn": {"method": "ws+gn"},
@@ -68,4 +68,4 @@ def grid() -> Iterator[Recipe]:
 def _cell(family: str, label: str, lr: float, decay: float, scale: float, end: str, **fields: Any) -> Recipe:
     name = f"{family}-{label}-lr{lr:g}-wd{decay:g}-init{scale:.2g}-{end}"
     common: dict[str, Any] = {"lr": lr, "weight_decay": decay, "decay_scale_bias": False, "init_scale": scale}
-    return Recipe(name=name, **METHODS[label], **common, **fields)
+    return Recipe(name=name, **VARIANTS[label], **common, **fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,8 +43,7 @@ def summary(values: Sequence[float]) -> Summary:
     n = len(values)
     if n == 0:
         raise ValueError("values is empty: a mean needs at least one")
-    mean = math.fsum(values) / n
-    return Summary(n, mean, math.sqrt(math.fsum((x - mean) ** 2 for x in values) / (n - 1)) if n > 1 else math.nan)
+    return Summary(n, statistics.fmean(values), statistics.stdev(values) if n > 1 else math.nan)
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95) -> Difference:
@@ -68,15 +68,16 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
         >>> f"{difference.mean:.3f} in [{difference.low:.3f}, {difference.high:.3f}]"
         '0.833 in [0.116, 1.550]'
     """
-    from scipy.stats import t
+    from scipy.stats import ttest_rel
 
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
     seeds = sorted(set(a) & set(b))
     if not seeds:
         raise ValueError(f"the two methods share no seed: {sorted(a)} and {sorted(b)}")
-    differences = summary([a[seed] - b[seed] for seed in seeds])
-    if differences.n == 1:
-        return Difference(1, differences.mean, -math.inf, math.inf)
-    half = float(t.ppf((1 + level) / 2, differences.n - 1)) * differences.std / math.sqrt(differences.n)
-    return Difference(differences.n, differences.mean, differences.mean - half, differences.mean + half)
+    first, second = [a[seed] for seed in seeds], [b[seed] for seed in seeds]
+    mean = statistics.fmean(x - y for x, y in zip(first, second, strict=True))
+    if len(seeds) == 1:
+        return Difference(1, mean, -math.inf, math.inf)
+    interval = ttest_rel(first, second).confidence_interval(level)
+    return Difference(len(seeds), mean, float(interval.low), float(interval.high))

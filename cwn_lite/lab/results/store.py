@@ -152,7 +152,7 @@ def load(root: Path | str | None = None, pattern: str = "*") -> list[Result]:
     )
 
 
-def of(recipe: Recipe, root: Path | str | None = None) -> list[Result]:
+def of_recipe(recipe: Recipe, root: Path | str | None = None) -> list[Result]:
     """Load the results of one recipe, whatever it was called when it ran, sorted by seed.
 
     Args:
@@ -164,7 +164,7 @@ def of(recipe: Recipe, root: Path | str | None = None) -> list[Result]:
 
     Example:
         >>> from cwn_lite.lab import recipes
-        >>> of(recipes.get("digits-bn"), "no-such-folder")
+        >>> of_recipe(recipes.get("digits-bn"), "no-such-folder")
         []
     """
     sha = recipe.sha

@@ -72,7 +72,7 @@ class Row:
         return summary(self.errors).std if self.n > 1 else None
 
 
-def summarize(results: Iterable[Result], paper: dict[str, Any] | None = None) -> list[Row]:
+def rows(results: Iterable[Result], paper: dict[str, Any] | None = None) -> list[Row]:
     """Return one row per recipe, methods in the order of ``METHODS``.
 
     Args:
@@ -93,11 +93,11 @@ def table(results: Iterable[Result], paper: dict[str, Any] | None = None) -> str
     """Return a Markdown table: n, mean ± standard deviation of the test error, the paper's number.
 
     Args:
-        results: as for :func:`summarize`.
-        paper: as for :func:`summarize`.
+        results: as for :func:`rows`.
+        paper: as for :func:`rows`.
 
     Raises:
-        LabError: as :func:`summarize`.
+        LabError: as :func:`rows`.
 
     Example:
         >>> print(table([]))
@@ -108,7 +108,7 @@ def table(results: Iterable[Result], paper: dict[str, Any] | None = None) -> str
         "| method | recipe | data | n | test error (%) | diverged | paper (%) |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    for row in summarize(results, paper):
+    for row in rows(results, paper):
         stopped = str(row.diverged) + (f" (and {row.failed} failed)" if row.failed else "")
         printed = "–" if row.paper is None else f"{row.paper:.2f}"
         cells = (TITLES[row.method], row.recipe, row.data, str(row.n), error_text(row), stopped, printed)
