@@ -56,7 +56,8 @@ def build(
     else:
         # Branches at a start that is neither zero nor as strong as the stream: no factor of a product is special.
         settings = {**CIFAR[network], "residual_gamma": 0.2, **({} if width is None else {"width": width})}
-        recipe = Recipe(name="benchmark", method=lab_method, sigma=sigma if ours else 0.0, **settings)
+        noise = {"sigma": sigma} if ours else {}
+        recipe = Recipe.of(name="benchmark", method=lab_method, **noise, **settings)
         model, optimizer, constraint = build_lab(recipe, 0, device)
     if compiled and constraint:
         constraint.compile()
@@ -83,7 +84,7 @@ def _resnet50(
         if norm is nn.Identity:
             layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
         if method in REPARAMETERIZE:
-            REPARAMETERIZE[method](layer, Recipe(name="benchmark", method=method))
+            REPARAMETERIZE[method](layer, Recipe.of(name="benchmark", method=method).method)
     if method == "ours":
         cwn.replace_batchnorm(model, noise_std=sigma)
         cwn.scale_branches(model)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from cwn_lite.lab import results
-from cwn_lite.lab.results.finals import finals_table
+from cwn_lite.lab.results.finals import final_runs, finals_table
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -32,7 +32,7 @@ def table(folder: Path) -> str:
         "runs compare methods under equal conditions; they are not the paper's setting.",
         f"{len(found)} runs in all are recorded, most of them for the chapters that ask for them.",
     ]
-    return "\n\n".join([finals_table(runs), *notes])
+    return "\n\n".join([finals_table(final_runs(folder)), *notes])
 
 
 def renew(text: str, content: str) -> str:

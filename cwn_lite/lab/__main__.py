@@ -100,7 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise LabError(f"--seed {arguments.seed}: at least 0")
     options = _options(arguments)
     if arguments.profile:
-        print(profile(recipe, data.load(recipe.data, arguments.data), options))
+        print(profile(recipe, data.load(recipe.data.kind, arguments.data), options))
         return 0
     with joined(options.device) as (world, device):
         options = replace(options, world=world, device=device)
@@ -108,7 +108,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if path.exists():
             return _tell_finished(path)
         try:
-            result = run(recipe, arguments.seed, data.load(recipe.data, arguments.data), options)
+            result = run(recipe, arguments.seed, data.load(recipe.data.kind, arguments.data), options)
         except FinishedError:  # by another process, while this one loaded the data
             return _tell_finished(path)
         if not world.leads:
@@ -142,12 +142,12 @@ def _fill(arguments: argparse.Namespace) -> int:
         return _fill_together(arguments.given, arguments)
     options = replace(_options(arguments), deadline=time.monotonic() + 60 * arguments.minutes)
     cells = missing(options, arguments.seeds, arguments.only)
-    if arguments.data is None and any(cell.recipe.data != "digits" for cell in cells):
+    if arguments.data is None and any(cell.recipe.data.kind != "digits" for cell in cells):
         print("without --data only the recipes on embedded digits can run", file=sys.stderr)
-        cells = [cell for cell in cells if cell.recipe.data == "digits"]
-    if arguments.policies is None and any(cell.recipe.policy == "fastaa" for cell in cells):
+        cells = [cell for cell in cells if cell.recipe.data.kind == "digits"]
+    if arguments.policies is None and any(cell.recipe.data.policy == "fastaa" for cell in cells):
         print("without --policies the recipes on Fast AutoAugment cannot run", file=sys.stderr)
-        cells = [cell for cell in cells if cell.recipe.policy != "fastaa"]
+        cells = [cell for cell in cells if cell.recipe.data.policy != "fastaa"]
     counts: Counter[str] = Counter()
     errors = 0
     if arguments.nice and hasattr(os, "nice"):

@@ -37,7 +37,7 @@ def toy() -> Dataset:
 
 @pytest.fixture
 def tiny() -> Recipe:
-    return Recipe(
+    return Recipe.of(
         name="tiny", data="digits", augment="crop4-flip", depth=3, width=4, method="ours", sigma=0.1,
         batch=16, epochs=2, decay_scale_bias=False, weight_decay=1e-3,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from cwn_lite.lab import Options, Recipe, data, run
 from cwn_lite.lab.cells.cell import FinishedError
 from cwn_lite.lab.training import Trainer
 
-RECIPE = Recipe(
+RECIPE = Recipe.of(
     name="killed", data="digits", augment="crop4-flip", depth=3, width=8, method="ours", sigma=0.2,
     batch=16, epochs=4, decay_scale_bias=False, weight_decay=1e-3,
 )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +49,7 @@ def test_the_recommended_recipe_is_that_of_the_readme() -> None:
 @pytest.mark.parametrize("method", ["ours", "bn", "gn", "ws", "ws+gn", "cwn", "wn", "plain"])
 def test_every_method_takes_angular_steps(method: str) -> None:
     digits = {"data": "digits", "augment": "none", "depth": 3, "width": 8, "batch": 64, "epochs": 1}
-    recipe = Recipe(name="x", **{**OURS, "method": method, **digits, "lr": 0.01})
+    recipe = Recipe.of(name="x", **{**OURS, **digits}).but(method=method, lr=0.01)
     trainer = Trainer(recipe, 0, data.load("digits"))
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     while not trainer.done:
@@ -62,7 +61,7 @@ def test_every_method_takes_angular_steps(method: str) -> None:
 
 def test_a_run_goes_on_from_a_checkpoint_bit_for_bit() -> None:
     digits = {"data": "digits", "augment": "none", "depth": 3, "width": 8, "batch": 64, "epochs": 1}
-    recipe, images = Recipe(name="x", **{**OURS, **digits}), data.load("digits")
+    recipe, images = Recipe.of(name="x", **{**OURS, **digits}), data.load("digits")
     whole, first, second = (Trainer(recipe, 0, images) for _ in range(3))
     for _ in range(4):
         first.step()
@@ -77,13 +76,13 @@ def test_a_run_goes_on_from_a_checkpoint_bit_for_bit() -> None:
 def test_every_final_has_its_baselines() -> None:
     for network in FINALS:
         for name in ("printed", "bn-sgd", *(f"{method}-lr{rate:g}" for method in ("ours", "bn") for rate in RATES)):
-            assert recipes.get(f"angular-{network}-{name}").validation == 0
+            assert recipes.get(f"angular-{network}-{name}").data.validation == 0
 
 
 def test_torchvisions_network_starts_its_branches_as_told() -> None:
     recipe = recipes.get("angular-resnet18-bn-lr0.015")
     for method in ("ours", "bn", "gn", "ws+gn"):
-        model = build(dataclasses.replace(recipe, method=method, residual_gamma=0.25)).model
+        model = build(recipe.but(method=method, residual_gamma=0.25)).model
         lasts = [m for name, m in model.named_modules() if name.endswith("bn2")]
         assert len(lasts) == 8 and all((m.weight == 0.25).all() for m in lasts)
         assert isinstance(model.fc, nn.Linear) and model.fc.out_features == 10
@@ -94,12 +93,12 @@ def test_torchvisions_network_starts_its_branches_as_told() -> None:
     [
         ({"depth": 34}, "18 layers"),
         ({"method": "plain"}, "leaves norms out"),
-        ({"residual": "nf"}, "add their branches"),
+        ({"residual": "nf"}, "residual='nf' belongs to"),
     ],
 )
 def test_what_torchvisions_network_cannot_be_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        dataclasses.replace(recipes.get("angular-resnet18-bn-lr0.015"), **changes)
+        recipes.get("angular-resnet18-bn-lr0.015").but(**changes)
 
 
 @pytest.fixture

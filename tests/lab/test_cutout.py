@@ -3,8 +3,6 @@
 Each image has its own square, cut off at the border, in the colour that is zero after normalization.
 """
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -42,7 +40,7 @@ def test_every_pixel_may_be_the_centre() -> None:
 
 
 def test_the_trainer_cuts_out_in_training_only(tiny: Recipe, toy: Dataset) -> None:
-    whole, cut = (Trainer(dataclasses.replace(tiny, cutout=side), 0, toy) for side in (0, 6))
+    whole, cut = (Trainer(tiny.but(cutout=side), 0, toy) for side in (0, 6))
     (x, target, _), (y, same_target, _) = whole._next_batch(), cut._next_batch()
     assert torch.equal(target, same_target)
     changed = (x != y).flatten(1).sum(1)
@@ -60,7 +58,7 @@ def photographs() -> Dataset:
 
 
 def test_the_trainer_applies_a_policy_before_the_crop(photographs: Dataset) -> None:
-    recipe = Recipe(name="a", method="bn", depth=3, width=4, batch=8, epochs=1, policy="autoaugment")
+    recipe = Recipe.of(name="a", method="bn", depth=3, width=4, batch=8, epochs=1, policy="autoaugment")
     trainer = Trainer(recipe, 0, photographs)
     plan = trainer._plan
     assert plan.operations is not None and plan.shift is not None and plan.flip is not None
@@ -73,12 +71,12 @@ def test_the_trainer_applies_a_policy_before_the_crop(photographs: Dataset) -> N
     expected = crop_flip(changed, plan.shift[where], plan.flip[where])
     assert torch.equal(x, trainer._normalize(expected))
     assert torch.equal(target, photographs.train_labels[plan.order[where]])
-    plain = Trainer(dataclasses.replace(recipe, policy="none"), 0, photographs)._plan
+    plain = Trainer(recipe.but(policy="none"), 0, photographs)._plan
     assert plain.operations is None and torch.equal(plain.order, plan.order)
     assert plain.shift is not None and torch.equal(plain.shift, plan.shift)
 
 
 def test_fast_autoaugment_wants_its_file(photographs: Dataset) -> None:
-    recipe = Recipe(name="a", method="bn", depth=3, width=4, policy="fastaa")
+    recipe = Recipe.of(name="a", method="bn", depth=3, width=4, policy="fastaa")
     with pytest.raises(LabError, match="--policies"):
         Trainer(recipe, 0, photographs)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from cwn_lite.lab import data
-from cwn_lite.lab.data import Dataset, folder
+from cwn_lite.lab.data import Dataset, dataset, folder
 from cwn_lite.lab.errors import LabError
 
 
@@ -41,7 +41,7 @@ def test_hash_is_of_pixels_and_labels_not_of_files(tree: Path) -> None:
 
 def test_known_hash_gives_the_name(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sha = data.load("cifar10", tree).sha256
-    monkeypatch.setitem(data.KNOWN, sha, "CIFAR-10, a variant")
+    monkeypatch.setitem(dataset.KNOWN, sha, "CIFAR-10, a variant")
     assert data.load("cifar10", tree).name == "CIFAR-10, a variant"
 
 

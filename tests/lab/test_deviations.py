@@ -2,14 +2,15 @@
 
 import dataclasses
 
-from cwn_lite.lab import Recipe, recipes
+from cwn_lite.lab import recipes
+from cwn_lite.lab.recipes.recipe import DATA, METHODS, NETS, STEPS
 from cwn_lite.lab.results.deviations import deviations
 
 SAME = "CIFAR-10"
 
 
 def of(name: str, data: str = SAME, **changes: object) -> list[str]:
-    return deviations(dataclasses.asdict(dataclasses.replace(recipes.get(name), **changes)), data)
+    return deviations(recipes.get(name).but(**changes).values(), data)
 
 
 def test_the_papers_own_setting_has_gaps_only() -> None:
@@ -48,9 +49,11 @@ def test_every_change_is_named() -> None:
         "steps": ("angular", "steps of AngularMuon: 0.1 rad, AdamW at 0.2 of it, pull 1"),
         "decay_scale_bias": (True, "decay of scale and bias, too"),
     }
-    elsewhere = {"name", "method", "data", "net", "residual", "residual_alpha", "residual_gamma", "groups", "ws_gain"}
+    elsewhere = {"kind", "residual", "residual_alpha", "residual_gamma", "groups", "ws_gain"}
     elsewhere |= {"rest", "coherence_decay"}  # said with the steps
-    assert {field.name for field in dataclasses.fields(Recipe)} == set(changes) | elsewhere
+    records = [record for kinds in (DATA, NETS, METHODS, STEPS) for record in kinds.values()]
+    fields = {field.name for record in records for field in dataclasses.fields(record)}
+    assert fields | {"steps"} == set(changes) | elsewhere
     for field, (value, text) in changes.items():
         assert text in of("cnn-ours-e200", **{field: value}), field
         assert text not in of("cnn-ours-e200"), field
@@ -64,4 +67,4 @@ def test_every_change_is_named() -> None:
 
 def test_every_recipe_has_a_text() -> None:
     for recipe in recipes.RECIPES.values():
-        assert deviations(dataclasses.asdict(recipe), "some images")
+        assert deviations(recipe.values(), "some images")

@@ -1,6 +1,5 @@
 """The variables of torchrun, set by something else: a run alone, or one line that names the variable."""
 
-import dataclasses
 import socket
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from cwn_lite.lab.__main__ import main
 from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.training import world
 
-RECIPE = dataclasses.replace(recipes.get("digits-bn"), name="digits-bn-quick", epochs=1, width=4)
+RECIPE = recipes.get("digits-bn").but(name="digits-bn-quick", epochs=1, width=4)
 TORCHRUN = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
 
 

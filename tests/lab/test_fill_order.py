@@ -56,7 +56,7 @@ def test_what_was_begun_comes_first(options: Options) -> None:
 
 @pytest.fixture
 def two(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
-    pair = [tiny, dataclasses.replace(tiny, name="tiny-bn", method="bn")]
+    pair = [tiny, tiny.but(name="tiny-bn", method="bn")]
     monkeypatch.setattr(fill_module.recipes, "RECIPES", {recipe.name: recipe for recipe in pair})
     monkeypatch.setattr(priority, "CPU", (("tiny*",),))
     return pair
@@ -89,7 +89,7 @@ def test_nothing_is_begun_after_the_deadline(two: list[Recipe], toy: Dataset, op
 
 
 def test_digits_need_no_data() -> None:
-    assert {recipe.data for recipe in recipes.select("digits")} == {"digits"}
+    assert {recipe.data.kind for recipe in recipes.select("digits")} == {"digits"}
     assert data.load("digits", "ignored").name == "scikit-learn digits"
 
 

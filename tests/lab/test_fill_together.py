@@ -79,7 +79,7 @@ def test_ending_the_parent_ends_its_jobs_with_checkpoints(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_a_job_that_was_killed_is_no_success(tmp_path: Path) -> None:
     process = fill(tmp_path, "--jobs", "2", "--only", "late-bn-*", "--checkpoint-minutes", "0")
-    while len(locks := list((tmp_path / "runs").glob("*/seed-*/lock"))) < 2:
+    while len(locks := list((tmp_path / "runs").glob("*/seed-*/lock.holder"))) < 2:
         assert process.poll() is None
         time.sleep(0.05)
     time.sleep(0.2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +12,8 @@ from cwn_lite.lab import Recipe
 from cwn_lite.lab.__main__ import main
 from cwn_lite.lab.cells.fill import Cell, Forecast
 
-ONE = Recipe(name="one", method="bn")
-TWO = dataclasses.replace(ONE, name="two", lr=0.2)
+ONE = Recipe.of(name="one", method="bn")
+TWO = ONE.but(name="two", lr=0.2)
 
 
 def ran(recipe: Recipe, seconds: float) -> Any:

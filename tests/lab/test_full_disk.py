@@ -1,6 +1,5 @@
 """A disk that is full or may not be written: the error names the file, and nothing is half-written."""
 
-import dataclasses
 import errno
 import io
 import os
@@ -18,7 +17,7 @@ from cwn_lite.lab.disk import checkpoint, files
 from cwn_lite.lab.results import provenance
 from cwn_lite.lab.training import Trainer
 
-RECIPE = dataclasses.replace(recipes.get("digits-bn"), name="digits-bn-quick", epochs=1, width=4)
+RECIPE = recipes.get("digits-bn").but(name="digits-bn-quick", epochs=1, width=4)
 CODES = [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO]
 
 

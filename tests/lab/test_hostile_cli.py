@@ -1,6 +1,5 @@
 """What people may type, and what may lie where the lab wants to write: one line, and their files stay as they were."""
 
-import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from cwn_lite.lab.disk import checkpoint
 from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.results import tables
 
-RECIPE = dataclasses.replace(recipes.get("digits-bn"), name="digits-bn-quick", epochs=1, width=4)
+RECIPE = recipes.get("digits-bn").but(name="digits-bn-quick", epochs=1, width=4)
 Lab = Callable[..., tuple[int, str, str]]
 
 
@@ -179,7 +178,7 @@ def test_a_checkpoint_of_another_version(state: dict[str, object], lab: Lab, tmp
 @pytest.mark.parametrize("sessions", [[3], [{}], [{"started": "then", "wall_s": "long"}], 3])
 def test_sessions_that_are_none(sessions: object, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lab("fill", "--minutes", "1e-6", "--seeds", "1", "--only", RECIPE.name)[0] == 0
-    longer = dataclasses.replace(RECIPE, epochs=20)
+    longer = RECIPE.but(epochs=20)
     monkeypatch.setitem(recipes.RECIPES, RECIPE.name, longer)
     assert lab("fill", "--minutes", "0.01", "--seeds", "1", "--only", RECIPE.name)[0] == 0
     path = tmp_path / "runs" / longer.directory / "seed-0" / "checkpoint"
@@ -202,7 +201,7 @@ def test_pictures_without_a_difference(lab: Lab, tree: Path) -> None:
 
 @pytest.mark.parametrize("batch", [1, 4, 5, 9, 10, 20])
 def test_few_pictures_to_profile(batch: int, lab: Lab, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = dataclasses.replace(recipes.get("cnn16-gn-e4"), name="few", batch=batch, width=4, depth=3, groups=4)
+    few = recipes.get("cnn16-gn-e4").but(name="few", batch=batch, width=4, depth=3, groups=4)
     monkeypatch.setitem(recipes.RECIPES, few.name, few)
     done = lab("run", "few", "--data", str(tree), "--profile")
     if batch < 20:

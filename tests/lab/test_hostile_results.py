@@ -16,7 +16,7 @@ from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.recipes.recipe import recipe_sha
 from cwn_lite.lab.results import store, tables
 
-RECIPE = Recipe(name="forged", data="digits", augment="none", depth=3, width=4, method="bn", batch=32, epochs=1)
+RECIPE = Recipe.of(name="forged", data="digits", augment="none", depth=3, width=4, method="bn", batch=32, epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,9 @@ FORGED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "unknown field": (at("recipe", "bogus", value=1), "not a recipe of this version .*bogus"),
     "unknown method": (at("recipe", "method", value="xyz"), "not a recipe of this version .*method='xyz'"),
     "impossible depth": (at("recipe", "depth", value=-3), "not a recipe of this version .*depth=-3"),
-    "depth is a text": (at("recipe", "depth", value="9"), "recipe.depth is '9', not of type int"),
-    "lr is null": (at("recipe", "lr", value=None), "recipe.lr is None, not of type float"),
-    "name is a number": (at("recipe", "name", value=3), "recipe.name is 3"),
+    "depth is a text": (at("recipe", "depth", value="9"), "depth='9' must be a whole number"),
+    "lr is null": (at("recipe", "lr", value=None), "lr=None must be a number"),
+    "name is a number": (at("recipe", "name", value=3), "name=3: letters, digits"),
     "seed is a text": (at("seed", value="0"), "seed is '0', not of type int"),
     "seed is a list": (at("seed", value=[0]), "seed is "),
     "seed is a boolean": (at("seed", value=False), "seed is False"),

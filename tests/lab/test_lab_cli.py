@@ -1,6 +1,5 @@
 """The command line: one clear line and a non-zero exit for a mistake, and nothing overwritten."""
 
-import dataclasses
 import os
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from cwn_lite.lab.cells import priority
 from cwn_lite.lab.disk import lock
 from cwn_lite.lab.results import provenance
 
-RECIPE = dataclasses.replace(recipes.get("digits-bn"), name="digits-bn-quick", epochs=1, width=4)
+RECIPE = recipes.get("digits-bn").but(name="digits-bn-quick", epochs=1, width=4)
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +158,7 @@ def test_fill_until_nothing_is_left(lab: Lab) -> None:
 
 
 def test_fill_stops_in_time_and_goes_on(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    longer = dataclasses.replace(RECIPE, epochs=20)
+    longer = RECIPE.but(epochs=20)
     monkeypatch.setitem(recipes.RECIPES, RECIPE.name, longer)
     status, out, _ = lab("fill", "--minutes", "0.01", "--seeds", "1", "--only", RECIPE.name)
     assert status == 0 and out.endswith("1 begun, 1 cells left\n")
@@ -171,7 +170,7 @@ def test_fill_stops_in_time_and_goes_on(lab: Lab, monkeypatch: pytest.MonkeyPatc
 
 def test_fill_without_data_says_what_it_leaves(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     # A dict of its own: putting a deleted recipe back would change the order that others see.
-    others = {name: recipe for name, recipe in recipes.RECIPES.items() if recipe.data != "digits"}
+    others = {name: recipe for name, recipe in recipes.RECIPES.items() if recipe.data.kind != "digits"}
     monkeypatch.setattr(recipes, "RECIPES", {**others, RECIPE.name: RECIPE})
     status, out, err = lab("fill", "--minutes", "1", "--seeds", "1")
     assert status == 0 and err.startswith("without --data")
@@ -184,7 +183,7 @@ def test_fill_without_data_says_what_it_leaves(lab: Lab, monkeypatch: pytest.Mon
 def test_fill_goes_on_without_data_that_cannot_be_loaded(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = dataclasses.replace(recipes.get("cnn16-bn-e4"), name="digits-in-name-only")
+    image = recipes.get("cnn16-bn-e4").but(name="digits-in-name-only")
     monkeypatch.setattr(recipes, "RECIPES", {image.name: image, RECIPE.name: RECIPE})
     status, out, err = lab("fill", "--minutes", "1", "--seeds", "1", "--data", str(tmp_path))
     assert status == 0 and out.endswith("1 done, 1 cells left\n")

@@ -1,6 +1,5 @@
 """Each method is what its name claims: its layers, its weights, its optimizer, and its statistics."""
 
-import dataclasses
 import math
 from collections.abc import Callable
 
@@ -20,10 +19,10 @@ SCALE = {"ours": cwn.ScaleBias, "bn": nn.BatchNorm2d, "gn": nn.GroupNorm}
 
 
 def make(method: str, **fields: object) -> tuple[Recipe, Built]:
-    settings: dict[str, object] = {"net": "resnet", "depth": 8, "width": 8, "sigma": 0.3, "decay_scale_bias": True}
+    settings: dict[str, object] = {"net": "resnet", "depth": 8, "width": 8}
     if method == "ours":
-        settings["decay_scale_bias"] = False
-    recipe = Recipe(name="r", method=method, **{**settings, **fields})
+        settings |= {"sigma": 0.3, "decay_scale_bias": False}
+    recipe = Recipe.of(name="r", method=method, **{**settings, **fields})
     return recipe, build(recipe, seed=5)
 
 
@@ -201,7 +200,7 @@ def test_decay_acts_where_the_recipe_says() -> None:
         recipe, (model, optimizer, _) = make(method)
         decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
         assert set(decay) == {id(p) for p in model.parameters()}
-        assert all(decay[id(c.weight)] == recipe.weight_decay for c in convs(model))
+        assert all(decay[id(c.weight)] == recipe.training.weight_decay for c in convs(model))
         assert all(
             decay[id(p)] == bare for m in model.modules() if isinstance(m, SCALE[method]) for p in m.parameters()
         )
@@ -232,7 +231,7 @@ def test_ws_gain_is_the_row_norm() -> None:
 
 def test_ablations_reach_the_constraint() -> None:
     recipe, _ = make("ours")
-    free_norm = build(dataclasses.replace(recipe, spherize=False, c=3.0))
+    free_norm = build(recipe.but(spherize=False, c=3.0))
     handle = free_norm.constraint
     assert handle is not None and (handle.spherize, handle.centralize, handle.c) == (False, True, 3.0)
     rows = convs(free_norm.model)[1].weight.flatten(1)

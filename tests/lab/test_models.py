@@ -1,7 +1,5 @@
 """Networks: sizes that are published, signals that stay, branches that are scaled as said."""
 
-import dataclasses
-
 import pytest
 import torch
 from torch import nn
@@ -14,7 +12,7 @@ from cwn_lite.lab.nets.networks import Block, ResNet, WideBlock, WideResNet, ini
 from cwn_lite.lab.recipes import METHODS
 from cwn_lite.lab.seeding import generator
 
-WRN = Recipe(name="wrn", method="ours", net="wrn", depth=10, width=32, residual_gamma=3**-0.5)
+WRN = Recipe.of(name="wrn", method="ours", net="wrn", depth=10, width=32, residual_gamma=3**-0.5)
 
 
 def test_published_sizes() -> None:
@@ -45,7 +43,7 @@ def test_a_wide_block_is_what_the_paper_draws(stride: int, channels: int) -> Non
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("residual", ["sum", "nf"])
 def test_every_method_trains_every_weight_of_a_wide_resnet(method: str, residual: str) -> None:
-    model, optimizer, _ = build(dataclasses.replace(WRN, method=method, residual=residual))
+    model, optimizer, _ = build(WRN.but(method=method, residual=residual))
     F.cross_entropy(model(torch.randn(4, 3, 32, 32)), torch.arange(4)).backward()
     for name, parameter in model.named_parameters():
         # Under a batch norm a bias has no gradient to speak of; nothing here has one there.
@@ -55,12 +53,12 @@ def test_every_method_trains_every_weight_of_a_wide_resnet(method: str, residual
 
 def test_gamma_of_a_wide_block_scales_its_branch() -> None:
     for gamma in (0.25, 1.0):
-        model = build(dataclasses.replace(WRN, residual_gamma=gamma)).model
+        model = build(WRN.but(residual_gamma=gamma)).model
         scales = [block.branch[1].weight for block in model.modules() if isinstance(block, WideBlock)]
         assert len(scales) == 3 and all((scale == gamma).all() for scale in scales)
         assert (model[1].first[0].weight == 1).all()  # the norm before the block is no part of the branch
     with pytest.raises(ValueError, match="residual_gamma=0"):
-        dataclasses.replace(WRN, residual_gamma=0.0)
+        WRN.but(residual_gamma=0.0)
 
 
 def test_residual_scaling_predicts_the_stream() -> None:
@@ -78,7 +76,7 @@ def test_plain_sum_doubles_and_nf_does_not() -> None:
     """The second moment of the stream of ResNet-32 at initialization, γ = 1: 2 per block against a sum."""
 
     def last_moment(residual: str) -> float:
-        recipe = dataclasses.replace(recipes.get("residual-cifar-ours-gamma1-e30"), name="x", residual=residual)
+        recipe = recipes.get("residual-cifar-ours-gamma1-e30").but(name="x", residual=residual)
         model = build(recipe).model
         stream = nn.Sequential(*list(model)[:-3])(torch.randn(8, 3, 32, 32, generator=generator(0, "x")))
         return float(stream.detach().square().mean())
@@ -89,7 +87,7 @@ def test_plain_sum_doubles_and_nf_does_not() -> None:
 
 @pytest.mark.parametrize("classifier", ["free", "centred", "constrained"])
 def test_the_classifier_is_kept_as_the_recipe_says(classifier: str) -> None:
-    recipe = dataclasses.replace(recipes.get("digits-ours"), classifier=classifier)
+    recipe = recipes.get("digits-ours").but(classifier=classifier)
     model, optimizer, constraint = build(recipe)
     assert constraint is not None
     head = model[-1].weight
@@ -106,10 +104,10 @@ def test_the_classifier_is_kept_as_the_recipe_says(classifier: str) -> None:
 
 
 def test_neither_constraint_leaves_the_weights_alone() -> None:
-    recipe = dataclasses.replace(recipes.get("digits-ours"), centralize=False, spherize=False)
+    recipe = recipes.get("digits-ours").but(centralize=False, spherize=False)
     model, _, constraint = build(recipe, seed=3)
     assert constraint is None
-    plain = build(dataclasses.replace(recipes.get("digits-plain")), seed=3).model
+    plain = build(recipes.get("digits-plain"), seed=3).model
     weights = [[m.weight for m in net.modules() if isinstance(m, nn.Conv2d)] for net in (model, plain)]
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
     assert any(isinstance(m, cwn.ScaleBias) for m in model.modules())
@@ -125,7 +123,7 @@ def test_initialize_draws_the_same_for_every_method() -> None:
 
 @pytest.mark.parametrize("method", ["ours", "bn", "gn", "ws+bn", "wn", "cwn"])
 def test_every_method_with_a_scale_starts_its_branches_as_the_recipe_says(method: str) -> None:
-    recipe = dataclasses.replace(recipes.get(f"resnet20-{method}-e6"), depth=8, residual_gamma=0.0)
+    recipe = recipes.get(f"resnet20-{method}-e6").but(depth=8, residual_gamma=0.0)
     model = build(recipe).model
     for block in (m for m in model.modules() if isinstance(m, Block)):
         assert block.branch(torch.randn(2, block.branch[0].in_channels, 8, 8)).abs().max() == 0

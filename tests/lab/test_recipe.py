@@ -2,13 +2,14 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
+import numpy as np
 import pytest
 
-from cwn_lite.lab import Recipe, recipes
+from cwn_lite.lab import Recipe, recipes, results
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.recipes import METHODS
-from cwn_lite.lab.recipes import recipe as recipe_module
+from cwn_lite.lab.recipes import METHODS, parts
 from cwn_lite.lab.recipes.paper import FIVE
 from cwn_lite.lab.recipes.recipe import recipe_sha
 
@@ -29,15 +30,15 @@ def test_hashes_are_pinned() -> None:
 
 def test_every_family_has_every_method() -> None:
     for prefix, suffix in (("cnn", "-e200"), ("cnn16", "-e4"), ("resnet20", "-e6"), ("digits", "")):
-        assert {recipes.get(f"{prefix}-{method}{suffix}").method for method in METHODS} == set(METHODS)
-    assert {recipe.data for recipe in recipes.select("grid")} == {"digits"}
+        assert {recipes.get(f"{prefix}-{method}{suffix}").method.kind for method in METHODS} == set(METHODS)
+    assert {recipe.data.kind for recipe in recipes.select("grid")} == {"digits"}
     hashes = [recipe.sha for recipe in recipes.RECIPES.values()]
     assert len(set(hashes)) == len(hashes)
 
 
 def test_the_tables_of_the_paper_are_complete() -> None:
     def found(**fields: object) -> list[Recipe]:
-        return [r for r in recipes.RECIPES.values() if all(getattr(r, key) == v for key, v in fields.items())]
+        return [r for r in recipes.RECIPES.values() if fields.items() <= r.values().items()]
 
     nets = ({"net": "cnn", "width": 64}, {"net": "resnet", "depth": 110}, {"net": "wrn", "depth": 28, "width": 160})
     table_1 = {"epochs": 200, "batch": 128}
@@ -46,68 +47,127 @@ def test_the_tables_of_the_paper_are_complete() -> None:
     wrn = {**nets[2], "epochs": 200}
     for images, method, batch in itertools.product(("cifar10", "cifar100"), ("ours", "bn"), (4, 16, 128)):
         (cell,) = found(**wrn, data=images, method=method, batch=batch, policy="fastaa")
-        assert cell.lr == pytest.approx((0.2 if method == "ours" else 0.1) * batch / 128)
+        assert cell.training.lr == pytest.approx((0.2 if method == "ours" else 0.1) * batch / 128)
     wrn |= {"method": "ours", "batch": 128, "policy": "none"}
     for images, centre, sphere, sigma in itertools.product(("cifar10", "cifar100"), *[(True, False)] * 2, (0.0, 1.0)):
         assert found(**wrn, data=images, centralize=centre, spherize=sphere, sigma=sigma)
     for images in ("cifar10", "cifar100"):
-        levels = {(r.schedule, r.sigma) for r in found(**wrn, data=images, centralize=True, spherize=True)}
+        levels = {
+            (r.values()["schedule"], r.values()["sigma"])
+            for r in found(**wrn, data=images, centralize=True, spherize=True)
+        }
         constant, linear = (0.0, 0.1, 0.2, 0.3, 0.4), (0.2, 0.4, 0.6, 0.8, 1.0)
         assert levels >= {("constant", sigma) for sigma in constant} | {("linear", sigma) for sigma in linear}
 
 
 def test_the_papers_settings() -> None:
     ours = recipes.get("cnn-ours-e200")
-    assert (ours.lr, ours.weight_decay, ours.momentum, ours.batch, ours.epochs) == (0.1, 1e-3, 0.9, 128, 200)
-    assert (ours.width, ours.depth, ours.c, ours.decay_scale_bias) == (64, 9, 2.0, False)
-    assert recipes.get("resnet20-ours-e6").lr == 0.2
+    assert ours.training == parts.SGD(
+        lr=0.1, weight_decay=1e-3, momentum=0.9, batch=128, epochs=200, decay_scale_bias=False
+    )
+    assert ours.net == parts.CNN(depth=9, width=64)
+    assert ours.method == parts.CWO(c=2.0, sigma=0.1)
+    assert recipes.get("resnet20-ours-e6").training.lr == 0.2
 
 
-def test_hash_ignores_the_name_and_nothing_else() -> None:
-    base = Recipe(name="a", method="bn")
-    assert dataclasses.replace(base, name="b").sha == base.sha
-    other = {
-        "data": "cifar100", "augment": "none", "net": "resnet", "schedule": "linear", "method": "gn", "depth": 20,
-        "policy": "autoaugment", "residual": "nf", "classifier": "centred", "steps": "angular",
-    }  # fmt: skip
-    for field in dataclasses.fields(Recipe):
-        if field.name in ("name", "net"):
+# One recipe of each kind that has fields of its own, and another value for each text.
+KINDS = [
+    {"net": "resnet", "method": "ours"},
+    {"net": "wrn", "depth": 28, "residual_gamma": 1.0, "residual": "nf", "method": "ws+gn"},
+    {"net": "imagenet-resnet", "data": "imagenette64", "method": "gn"},
+    {"net": "cnn", "method": "ws", "steps": "angular"},
+]
+OTHER = {"augment": "none", "policy": "autoaugment", "schedule": "linear", "residual": "nf", "classifier": "centred"}
+DEPTHS = {"cnn": 12, "resnet": 26, "wrn": 34}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind['net']} {kind['method']}")
+def test_hash_ignores_the_name_and_nothing_else(kind: dict[str, Any]) -> None:
+    base = Recipe.of(name="a", **kind)
+    assert base.but(name="b").sha == base.sha
+    fixed = {"net", "method", "data", "steps"} | ({"depth", "width"} if kind["net"] == "imagenet-resnet" else set())
+    fixed |= {"policy"} if "data" in kind else set()
+    own = {f.name for part in ("data", "net", "method", "training") for f in dataclasses.fields(getattr(base, part))}
+    for field in own - {"kind"} - fixed:
+        value = base.values()[field]
+        if field == "residual_alpha" and base.values()["residual"] == "sum":
             continue
-        value = getattr(base, field.name)
-        if field.name in other:
-            changed = {field.name: other[field.name]}
-            reference = dataclasses.replace(base, net="resnet", depth=26)
-            if field.name == "classifier":
-                reference = dataclasses.replace(reference, method="ours")
-            if field.name == "steps":
-                reference = dataclasses.replace(reference, decay_scale_bias=False)
-        elif field.name in ("rest", "coherence_decay"):
-            changed, reference = (
-                {field.name: value + 1},
-                dataclasses.replace(base, steps="angular", decay_scale_bias=False),
-            )
-        else:
-            changed = {field.name: not value if isinstance(value, bool) else (value or 0) + 1}
-            reference = base
-        assert dataclasses.replace(reference, **changed).sha != reference.sha, field.name
+        other: Any = not value if isinstance(value, bool) else (value or 0) + 0.01 if isinstance(value, float) else None
+        if field == "depth":
+            other = DEPTHS[kind["net"]]
+        elif isinstance(value, str):
+            other = "sum" if value == "nf" else OTHER[field]
+        elif other is None:
+            other = (value or 0) + 1
+        changes = {field: other} | ({"residual_alpha": 0.2} if field == "residual" else {})
+        assert base.but(**changes).sha != base.sha, field
+    for changes in ({"data": "cifar100"}, {"net": "cnn", "depth": 9}, {"method": "bn"}, {"steps": "angular"}):
+        if changes.items() <= base.values().items() or base.values()["steps"] == "angular":
+            continue
+        assert base.but(**changes).sha != base.sha, changes
 
 
-def test_a_later_field_keeps_old_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = Recipe(name="a", method="bn").sha
-    later = dataclasses.make_dataclass(
-        "Later",
-        [("colour", int, dataclasses.field(default=0, metadata={"later": True}))],
-        bases=(Recipe,), frozen=True, kw_only=True,
-    )  # fmt: skip
-    monkeypatch.setattr(recipe_module, "Recipe", later)
-    assert recipe_sha(dataclasses.asdict(later(name="a", method="bn"))) == before
-    assert recipe_sha(dataclasses.asdict(later(name="a", method="bn", colour=16))) != before
+def test_a_later_field_keeps_old_hashes() -> None:
+    values = Recipe.of(name="a", method="bn").values()
+    later = {"init_scale": 1.0, "policy": "none", "cutout": 0, "train_images": None, "steps": "sgd"}
+    assert later.items() <= values.items()
+    assert recipe_sha({k: v for k, v in values.items() if k not in later}) == recipe_sha(values)
+    assert recipe_sha({**values, "cutout": 16}) != recipe_sha(values)
+
+
+def test_equal_recipes_have_one_hash() -> None:
+    whole = Recipe.of(name="a", method="ours", c=2, lr=1, sigma=np.float32(0.5), epochs=np.int64(3))
+    float_ = Recipe.of(name="a", method="ours", c=2.0, lr=1.0, sigma=0.5, epochs=3)
+    assert whole == float_ and whole.sha == float_.sha
+    assert [type(whole.values()[key]) for key in ("c", "lr", "sigma", "epochs")] == [float, float, float, int]
+
+
+def test_a_recipe_has_the_fields_of_its_kinds_alone() -> None:
+    batch_norm = Recipe.of(name="a", method="bn")
+    assert not hasattr(batch_norm.method, "c") and not hasattr(batch_norm.net, "residual_gamma")
+    with pytest.raises(ValueError, match=r"c=3.0 belongs to method='ours', and this is 'bn'"):
+        Recipe.of(name="a", method="bn", c=3.0)
+    with pytest.raises(ValueError, match=r"rest=0.5 belongs to steps='angular', and this is 'sgd'"):
+        Recipe.of(name="a", method="bn", rest=0.5)
+    with pytest.raises(ValueError, match=r"colour=1: a recipe has no such field"):
+        Recipe.of(name="a", method="bn", colour=1)
+    # What results once stated of every recipe is taken, and means nothing.
+    assert Recipe.of(name="a", method="bn", c=2.0, rest=0.2, residual="sum") == batch_norm
+
+
+def test_another_kind_keeps_what_both_have() -> None:
+    ours = Recipe.of(name="a", method="ours", sigma=0.3, net="resnet", depth=8, width=4, lr=0.2, decay_scale_bias=False)
+    other = ours.but(method="bn", steps="angular", net="imagenet-resnet", depth=18, width=64, data="imagenette64")
+    assert (other.method, other.training.lr, other.training.kind) == (parts.Method(kind="bn"), 0.2, "angular")
+    assert ours.but(lr=0.3).but(lr=0.2) == ours
+
+
+def test_every_recorded_result_names_its_recipe() -> None:
+    found = results.load()
+    assert len(found) > 1000
+    for result in found:
+        recipe = Recipe.of(**result.recipe)
+        assert recipe.sha == result.recipe_sha and recipe_sha(recipe.values()) == result.recipe_sha, result.name
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("init_scale", 0.0),
+        ("epochs", 1.5),
+        ("epochs", True),
+        ("batch", 12.5),
+        ("lr", float("inf")),
+        ("lr", float("nan")),
+        ("lr", "0.1"),
+        ("momentum", None),
+        ("name", "a/../b"),
+        ("name", ""),
+        ("name", ".."),
+        ("name", 3),
+        ("net", "vgg"),
+        ("steps", "adam"),
+        ("decay_scale_bias", 1),
         ("method", "batchnorm"),
         ("data", "mnist"),
         ("width", 0),
@@ -125,8 +185,15 @@ def test_a_later_field_keeps_old_hashes(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_nonsense_is_refused_by_field(field: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"{field}="):
-        Recipe(**{"name": "a", "method": "bn", field: value})
+    with pytest.raises(ValueError, match=f"^{field}="):
+        Recipe.of(**{"name": "a", "method": "bn", field: value})
+
+
+def test_a_recipe_that_two_families_share_runs_once_and_is_found_by_both_names() -> None:
+    shared = recipes.get("angular-cnn16-printed")
+    assert shared is recipes.get("ablate-cnn16-both-s0-n10000-e6")
+    assert "angular-cnn16-printed" not in recipes.RECIPES and shared.name in recipes.RECIPES
+    assert shared in recipes.select("angular-cnn16-*") and recipes.select("angular-cnn16-printed") == [shared]
 
 
 def test_unknown_name_offers_close_ones() -> None:

@@ -32,8 +32,8 @@ def test_the_record_is_complete(done: Result, tiny: Recipe, toy: Dataset, option
     assert only_file(options) == options.out / f"tiny-{tiny.sha[:8]}" / "seed-0.json"
     assert results.load(options.out) == [done]
     assert done.status == "done" and done.reason is None
-    assert done.recipe == dataclasses.asdict(tiny) and done.recipe_sha == tiny.sha
-    assert len(done.curve) == len(done.epoch_s) == tiny.epochs
+    assert done.recipe == tiny.values() and done.recipe_sha == tiny.sha
+    assert len(done.curve) == len(done.epoch_s) == tiny.training.epochs
     assert set(done.curve[0]) == {"train_loss", "train_error", "test_loss", "test_error", "lr", "grad_norm"} | {
         "grad_norm_max", "row_norm_min", "row_norm_max"
     }  # fmt: skip
@@ -129,7 +129,7 @@ def test_a_file_in_the_wrong_place_is_refused(done: Result, options: Options) ->
 
 
 def test_divergence_is_a_result(tiny: Recipe, toy: Dataset, options: Options) -> None:
-    result = run(dataclasses.replace(tiny, method="plain", lr=1e30), 0, toy, options)
+    result = run(tiny.but(method="plain", lr=1e30), 0, toy, options)
     assert result is not None and result.status == "diverged"
     assert result.final is None and result.weights_sha256 is None
     assert result.reason is not None and result.reason["step"] < 4 and "not finite" in result.reason["reason"]
@@ -227,12 +227,12 @@ def test_the_readme_explains_every_key() -> None:
 
 
 def test_results_of_a_recipe_by_its_hash(tiny: Recipe, toy: Dataset, options: Options) -> None:
-    renamed = dataclasses.replace(tiny, name="once-called-otherwise")
-    for recipe, seed in ((tiny, 1), (renamed, 0), (dataclasses.replace(tiny, sigma=0.3), 0)):
+    renamed = tiny.but(name="once-called-otherwise")
+    for recipe, seed in ((tiny, 1), (renamed, 0), (tiny.but(sigma=0.3), 0)):
         run(recipe, seed, toy, options)
     found = results.of_recipe(tiny, options.out)
     assert [(r.name, r.seed) for r in found] == [("once-called-otherwise", 0), ("tiny", 1)]
-    assert results.of_recipe(dataclasses.replace(tiny, lr=0.5), options.out) == []
+    assert results.of_recipe(tiny.but(lr=0.5), options.out) == []
 
 
 @pytest.mark.parametrize(

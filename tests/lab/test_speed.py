@@ -39,7 +39,7 @@ def finish(trainer: Trainer) -> Trainer:
 def test_compiling_changes_nothing_but_speed(
     method: str, tiny: Recipe, toy: Dataset, quick_compile: list[dict[str, Any]]
 ) -> None:
-    recipe = dataclasses.replace(tiny, method=method)
+    recipe = tiny.but(method=method)
     eager, compiled = Trainer(recipe, 0, toy), Trainer(recipe, 0, toy)
     before = copy.deepcopy(compiled.state_dict())
     compiled.compile()
@@ -123,7 +123,7 @@ def test_the_result_says_whether_it_was_compiled(
 def test_profile_names_the_parts_and_writes_nothing(
     tiny: Recipe, toy: Dataset, options: Options, tmp_path: Path
 ) -> None:
-    recipe = dataclasses.replace(tiny, batch=8)
+    recipe = tiny.but(batch=8)
     lines = profile(recipe, toy, options).splitlines()
     assert lines[0].startswith("tiny: ") and "ms per step of 8 images, 4 steps" in lines[0]
     shares = {part: float(next(line for line in lines if line.startswith(part)).split()[-2]) for part in PARTS}

@@ -1,7 +1,5 @@
 """Subsets and held-out images: disjoint, the same for every seed, and named in the result."""
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -21,7 +19,7 @@ def test_all_images_by_default(tiny: Recipe, digits: Dataset) -> None:
 
 @pytest.mark.parametrize(("train", "validation"), [(None, 300), (200, 0), (500, 300)])
 def test_parts_are_disjoint(train: int | None, validation: int, tiny: Recipe, digits: Dataset) -> None:
-    recipe = dataclasses.replace(tiny, train_images=train, validation=validation)
+    recipe = tiny.but(train_images=train, validation=validation)
     part = data.select(digits, recipe)
     n = len(digits.train_labels)
     assert len(part.train_labels) == len(part.train_images) == (train or n - validation)
@@ -43,18 +41,18 @@ def test_parts_are_disjoint(train: int | None, validation: int, tiny: Recipe, di
 
 
 def test_smaller_subsets_are_parts_of_larger_ones(tiny: Recipe, digits: Dataset) -> None:
-    small, large = (data.select(digits, dataclasses.replace(tiny, train_images=n)) for n in (100, 400))
+    small, large = (data.select(digits, tiny.but(train_images=n)) for n in (100, 400))
     assert torch.equal(large.train_images[:100], small.train_images)
 
 
 def test_more_than_there_is_is_refused(tiny: Recipe, toy: Dataset) -> None:
     for changes in ({"train_images": 61}, {"train_images": 40, "validation": 21}, {"validation": 60}):
         with pytest.raises(LabError, match="toy has 60 training images"):
-            data.select(toy, dataclasses.replace(tiny, **changes))
+            data.select(toy, tiny.but(**changes))
 
 
 def test_the_trainer_and_the_result_know(tiny: Recipe, toy: Dataset, options: Options) -> None:
-    recipe = dataclasses.replace(tiny, train_images=32, validation=20, epochs=1)
+    recipe = tiny.but(train_images=32, validation=20, epochs=1)
     trainer = Trainer(recipe, 0, toy)
     assert trainer.steps_per_epoch == 2
     result = run(recipe, 0, toy, options)
@@ -63,7 +61,7 @@ def test_the_trainer_and_the_result_know(tiny: Recipe, toy: Dataset, options: Op
 
 
 def test_warm_up(tiny: Recipe, toy: Dataset) -> None:
-    trainer = Trainer(dataclasses.replace(tiny, warmup_epochs=1, epochs=3), 0, toy)
+    trainer = Trainer(tiny.but(warmup_epochs=1, epochs=3), 0, toy)
     seen = []
     while not trainer.done:
         trainer.step()

@@ -15,7 +15,7 @@ PAPER = {"cifar10": {"standard": {"cnn": {"ours": 5.5, "bn": 5.36}}}}
 def result(recipe: Recipe, seed: int, error: float | None, status: str = "done", data: str = "CIFAR-10") -> Result:
     final = {"test_error": error} if error is not None else None
     return Result(
-        schema=1, status=status, reason=None, recipe=dataclasses.asdict(recipe), recipe_sha=recipe.sha, seed=seed,
+        schema=1, status=status, reason=None, recipe=recipe.values(), recipe_sha=recipe.sha, seed=seed,
         commit=None, dirty=None, library_sha="", env={}, sessions=[], data={"name": data, "sha256": data},
         started="", wall_s=0.0, epoch_s=[], parameters=0, constrained=[], skipped={}, curve=[],
         final=final, weights_sha256=None,
@@ -48,12 +48,12 @@ def test_a_method_that_only_diverged_has_a_row() -> None:
 
 def test_the_papers_number_stands_beside_the_papers_setting_only() -> None:
     ours = recipes.get("cnn-ours-e200")
-    assert tables.paper_error(dataclasses.asdict(ours), PAPER) == 5.5
+    assert tables.paper_error(ours.values(), PAPER) == 5.5
     for change in ({"width": 16}, {"epochs": 6}, {"augment": "none"}, {"data": "cifar100"}, {"method": "ws"}):
-        changed = dataclasses.replace(ours, **change)
-        assert tables.paper_error(dataclasses.asdict(changed), PAPER) is None
-    assert tables.paper_error(dataclasses.asdict(ours), {}) is None
-    assert tables.paper_error(dataclasses.asdict(dataclasses.replace(ours, sigma=0.3)), PAPER) is None
+        changed = ours.but(**change)
+        assert tables.paper_error(changed.values(), PAPER) is None
+    assert tables.paper_error(ours.values(), {}) is None
+    assert tables.paper_error(ours.but(sigma=0.3).values(), PAPER) is None
 
 
 def test_the_books_table_is_found() -> None:
@@ -66,7 +66,7 @@ def test_the_books_table_is_found() -> None:
         "cnn-bn-autoaugment-e200": None,
         "ablate-wrn28x10-both-linear-s0.4-e200": None,
     }.items():
-        assert tables.paper_error(dataclasses.asdict(recipes.get(name)), tables.paper_table()) == number, name
+        assert tables.paper_error(recipes.get(name).values(), tables.paper_table()) == number, name
 
 
 def test_the_cell_of_a_table() -> None:
@@ -89,7 +89,7 @@ def test_a_difference_is_paired_by_seed() -> None:
 
 def test_recipe_hashes_do_not_mix() -> None:
     old = recipes.get("cnn-ours-e200")
-    new = dataclasses.replace(old, sigma=0.3)
+    new = old.but(sigma=0.3)
     with pytest.raises(LabError, match=rf"2 recipe hashes .*{old.sha[:8]}"):
         tables.table([result(old, 0, 5.0), result(new, 1, 5.0)], PAPER)
 

@@ -133,5 +133,5 @@ def test_processes_with_disks_of_their_own_resume_where_the_leader_was(
         return
     assert done.returncode == 0, done.stderr
     (shared,) = results.load(tmp_path / "out")
-    assert shared.status == "done" and len(shared.curve) == recipe.epochs
+    assert shared.status == "done" and len(shared.curve) == recipe.training.epochs
     assert shared.curve[0]["train_loss"] == trainer.curve[0]["train_loss"], "the first epoch is the one that was saved"

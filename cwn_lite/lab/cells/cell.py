@@ -238,7 +238,7 @@ def _train(trainer: Trainer, options: Options, save: Callable[[], None], stop_as
 
 def _progress_bar(trainer: Trainer, options: Options) -> tqdm:
     return tqdm(
-        total=trainer.recipe.epochs * trainer.steps_per_epoch,
+        total=trainer.recipe.training.epochs * trainer.steps_per_epoch,
         initial=trainer.global_step,
         desc=f"{trainer.recipe.name} seed {trainer.seed}",
         unit="step",

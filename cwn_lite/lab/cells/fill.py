@@ -113,7 +113,7 @@ def fill(
         cell = queue.popleft()
         if time.monotonic() > options.deadline:
             return
-        kind = cell.recipe.data
+        kind = cell.recipe.data.kind
         if kind not in loaded:
             try:
                 loaded[kind] = load(kind)

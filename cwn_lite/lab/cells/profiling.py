@@ -45,7 +45,7 @@ def profile(recipe: Recipe, data: Dataset, options: Options) -> str:
     events = {event.key: event for event in profiler.key_averages()}
     span = max(e.time_range.end for e in profiler.events()) - min(e.time_range.start for e in profiler.events())
     lines = [
-        f"{recipe.name}: {1e-3 * span / steps:.2f} ms per step of {recipe.batch} images, {steps} steps",
+        f"{recipe.name}: {1e-3 * span / steps:.2f} ms per step of {recipe.training.batch} images, {steps} steps",
         f"{'part':28} {'ms':>9} {'share':>7}",
     ]
     for part in PARTS:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..data import Dataset, select
 from ..measure import parameter_count, weights_sha256
+from ..recipes.parts import CWO
 from ..results import Result, provenance
 from ..results.store import SCHEMA
 from ..training import Trainer
@@ -54,7 +55,9 @@ class Session:
 def _skipped(trainer: Trainer) -> dict[str, str]:
     if trainer.constraint is None:
         return {}
-    skipped, classifier = dict(trainer.constraint.skipped), trainer.recipe.classifier
+    method = trainer.recipe.method
+    assert isinstance(method, CWO)
+    skipped, classifier = dict(trainer.constraint.skipped), method.classifier
     own = "" if classifier == "free" else f"; {classifier} by the recipe"
     return {name: reason + (own if "classifier" in reason else "") for name, reason in skipped.items()}
 
@@ -71,7 +74,7 @@ def make(trainer: Trainer, data: Dataset, session: Session, failure: str | None 
         schema=SCHEMA,
         status="done" if well else "diverged" if failure is None else "failed",
         reason=reason,
-        recipe=dataclasses.asdict(trainer.recipe),
+        recipe=trainer.recipe.values(),
         recipe_sha=trainer.recipe.sha,
         seed=trainer.seed,
         **session.source,

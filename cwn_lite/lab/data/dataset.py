@@ -173,21 +173,22 @@ def select(dataset: Dataset, recipe: Recipe) -> Dataset:
     Raises:
         LabError: the training set has fewer images than the recipe wants.
     """
-    if recipe.train_images is None and not recipe.validation:
+    wish = recipe.data
+    if wish.train_images is None and not wish.validation:
         return dataset
     n = len(dataset.train_labels)
-    kept = n - recipe.validation if recipe.train_images is None else recipe.train_images
-    if kept < 1 or kept + recipe.validation > n:
-        wanted = f"{kept} to train and {recipe.validation} to validate"
+    kept = n - wish.validation if wish.train_images is None else wish.train_images
+    if kept < 1 or kept + wish.validation > n:
+        wanted = f"{kept} to train and {wish.validation} to validate"
         raise LabError(f"{recipe.name}: {dataset.name} has {n} training images, the recipe wants {wanted}")
     order = torch.randperm(n, generator=generator(0, "subset"))
     train = order[:kept]
     chosen = dataclasses.replace(
         dataset, train_images=dataset.train_images[train], train_labels=dataset.train_labels[train]
     )
-    if not recipe.validation:
+    if not wish.validation:
         return chosen
-    held_out = order[n - recipe.validation :]
+    held_out = order[n - wish.validation :]
     return dataclasses.replace(
         chosen, test_images=dataset.train_images[held_out], test_labels=dataset.train_labels[held_out]
     )

@@ -14,19 +14,20 @@ import cwn_lite as cwn
 
 from ..data import SHAPES
 from ..measure import trained_weight
-from ..recipes import Recipe
+from ..recipes import Recipe, parts
 from ..seeding import generator
 from ..vision import import_torchvision
 from .networks import CNN, Block, Norm, ResNet, WideBlock, WideResNet, initialize
 from .reparameterize import RowGain, centered_weight_norm, weight_norm
 
 
-def _standardize(layer: nn.Conv2d, recipe: Recipe) -> nn.Conv2d:
-    return cwn.weight_standardization(layer, gain=recipe.ws_gain)
+def _standardize(layer: nn.Conv2d, method: parts.Method) -> nn.Conv2d:
+    assert isinstance(method, parts.Standardization)
+    return cwn.weight_standardization(layer, gain=method.ws_gain)
 
 
 # Method -> what it puts between the trained tensor and the convolution.
-REPARAMETERIZE: dict[str, Callable[[nn.Conv2d, Recipe], nn.Conv2d]] = {
+REPARAMETERIZE: dict[str, Callable[[nn.Conv2d, parts.Method], nn.Conv2d]] = {
     **dict.fromkeys(("ws", "ws+bn", "ws+gn"), _standardize),
     "wn": lambda layer, _: weight_norm(layer),
     "cwn": lambda layer, _: centered_weight_norm(layer),
@@ -73,71 +74,73 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
         >>> constraint.violation() < 1e-5
         True
     """
-    model = _network(recipe)
+    model, method = _network(recipe), recipe.method
     initialize(model, generator(seed, "init"))
-    if recipe.method == "ours":
-        _set_residual_gamma(model, recipe.residual_gamma)
+    if isinstance(method, parts.CWO):
+        _start_branches(model, recipe)
         cwn.replace_batchnorm(
             model,
-            noise_std=recipe.sigma,
-            schedule=recipe.schedule,
-            per_sample=recipe.noise_per_sample,
-            c=recipe.c,
-            centralize=recipe.centralize,
-            spherize=recipe.spherize,
+            noise_std=method.sigma,
+            schedule=method.schedule,
+            per_sample=method.noise_per_sample,
+            c=method.c,
+            centralize=method.centralize,
+            spherize=method.spherize,
         )
     else:
-        for layer in _convolutions(model) if recipe.method in REPARAMETERIZE else ():
-            REPARAMETERIZE[recipe.method](layer, recipe)
-        _set_residual_gamma(model, recipe.residual_gamma)
+        for layer in _convolutions(model) if method.kind in REPARAMETERIZE else ():
+            REPARAMETERIZE[method.kind](layer, method)
+        _start_branches(model, recipe)
     with torch.no_grad():
         for layer in _convolutions(model):
-            trained_weight(layer).mul_(recipe.init_scale)
+            trained_weight(layer).mul_(recipe.training.init_scale)
     # On the device before the optimizer sees the parameters; channels-last is the faster layout on both. (torch's
     # overloads of `to` do not know that a module takes a memory format.)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(model, recipe, torch.device(device))
     constraint = _constrain(model, optimizer, recipe)
-    return Built(cwn.fuse(model) if recipe.method == "ours" else model, optimizer, constraint)
+    return Built(cwn.fuse(model) if isinstance(method, parts.CWO) else model, optimizer, constraint)
 
 
 def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
-    if recipe.steps == "sgd":
+    steps, method = recipe.training, recipe.method
+    if not isinstance(steps, parts.Angular):
         # One kernel for all parameters on a GPU; on a CPU torch's default, with which the recorded runs were made.
         fused = True if device.type == "cuda" else None
-        return torch.optim.SGD(_groups(model, recipe), lr=recipe.lr, momentum=recipe.momentum, fused=fused)
+        return torch.optim.SGD(_groups(model, steps), lr=steps.lr, momentum=steps.momentum, fused=fused)
     turning = [trained_weight(layer) for layer in _convolutions(model)]
     turns = {id(weight) for weight in turning}
-    groups = _decayed_and_free(model, recipe)
+    groups = _decayed_and_free(model, steps.weight_decay)
     for group in groups:
         group["params"] = [p for p in group["params"] if id(p) not in turns]
-        group |= {"turn": False, "rate": recipe.rest}
-    centred = recipe.method == "ours" and recipe.centralize
+        group |= {"turn": False, "rate": steps.rest}
+    centred = isinstance(method, parts.CWO) and method.centralize
     groups.insert(0, {"params": turning, "turn": True, "centralize": centred, "weight_decay": 0.0})
-    return cwn.AngularMuon(groups, lr=recipe.lr, momentum=recipe.momentum, coherence_decay=recipe.coherence_decay)
+    return cwn.AngularMuon(groups, lr=steps.lr, momentum=steps.momentum, coherence_decay=steps.coherence_decay)
 
 
 def _constrain(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> cwn.Constraint | None:
-    if recipe.method != "ours":
+    method = recipe.method
+    if not isinstance(method, parts.CWO):
         return None
-    if recipe.classifier != "free":
+    if method.classifier != "free":
         classifier = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-        as_others = {"centralize": recipe.centralize, "spherize": recipe.spherize}
+        as_others = {"centralize": method.centralize, "spherize": method.spherize}
         only_centred = {"centralize": True, "spherize": False}
-        constraint = as_others if recipe.classifier == "constrained" else only_centred
-        project = partial(cwn.project_, classifier.weight, recipe.c, **constraint)
+        constraint = as_others if method.classifier == "constrained" else only_centred
+        project = partial(cwn.project_, classifier.weight, method.c, **constraint)
         project()
 
         def after_step(*_: object) -> None:
             project()
 
         optimizer.register_step_post_hook(after_step)
-    if not (recipe.centralize or recipe.spherize):
+    if not (method.centralize or method.spherize):
         return None
     with warnings.catch_warnings():
         # How branches start is the recipe's own choice, also where it is a bad one.
         warnings.filterwarnings("ignore", message="without normalization")
-        return cwn.constrain(optimizer, model, c=recipe.c, centralize=recipe.centralize, spherize=recipe.spherize)
+        return cwn.constrain(optimizer, model, c=method.c, centralize=method.centralize, spherize=method.spherize)
 
 
 def group_norm(groups: int, channels: int) -> nn.GroupNorm:
@@ -154,8 +157,11 @@ def _convolutions(model: nn.Module) -> list[nn.Conv2d]:
     return [module for module in model.modules() if isinstance(module, nn.Conv2d)]
 
 
-def _set_residual_gamma(model: nn.Module, gamma: float) -> None:
+def _start_branches(model: nn.Module, recipe: Recipe) -> None:
     """Set the scale that ends each residual branch, where the method has one: a layer's, or the row gain's."""
+    if isinstance(recipe.net, parts.CNN):
+        return
+    gamma = recipe.net.residual_gamma
     for block in model.modules():
         if type(block).__name__ == "BasicBlock":  # torchvision's
             assert isinstance(block.bn2, nn.Module) and isinstance(block.bn2.weight, nn.Parameter)
@@ -178,31 +184,31 @@ def _set_residual_gamma(model: nn.Module, gamma: float) -> None:
 
 def _network(recipe: Recipe) -> nn.Module:
     norm: Norm | None
-    if recipe.method in ("ours", "bn", "ws+bn"):
+    if recipe.method.kind in ("ours", "bn", "ws+bn"):
         norm = nn.BatchNorm2d
-    elif recipe.method in ("gn", "ws+gn"):
-        norm = partial(group_norm, recipe.groups)
+    elif isinstance(recipe.method, parts.GroupNorm):
+        norm = partial(group_norm, recipe.method.groups)
     else:
         norm = None
-    shape = SHAPES[recipe.data]
-    if recipe.net == "imagenet-resnet":
+    net, shape = recipe.net, SHAPES[recipe.data.kind]
+    if isinstance(net, parts.ImageNetResNet):
         model: nn.Module = import_torchvision().models.resnet18(num_classes=shape.classes, norm_layer=norm)
         return model
     networks: dict[str, Callable[..., nn.Module]] = {"cnn": CNN, "resnet": ResNet, "wrn": WideResNet}
-    network = partial(networks[recipe.net], in_channels=shape.channels, classes=shape.classes, norm=norm)
-    if recipe.residual == "nf":
-        network = partial(network, alpha=recipe.residual_alpha)
-    return network(recipe.depth, recipe.width)
+    network = partial(networks[net.kind], in_channels=shape.channels, classes=shape.classes, norm=norm)
+    if isinstance(net, parts.ResNet) and net.residual == "nf":
+        network = partial(network, alpha=net.residual_alpha)
+    return network(net.depth, net.width)
 
 
-def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    if recipe.decay_scale_bias:
-        return [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}]
-    return _decayed_and_free(model, recipe)
+def _groups(model: nn.Module, steps: parts.Training) -> list[dict[str, Any]]:
+    if isinstance(steps, parts.SGD) and steps.decay_scale_bias:
+        return [{"params": list(model.parameters()), "weight_decay": steps.weight_decay}]
+    return _decayed_and_free(model, steps.weight_decay)
 
 
-def _decayed_and_free(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    decayed, free = cwn.param_groups(model, recipe.weight_decay)
+def _decayed_and_free(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    decayed, free = cwn.param_groups(model, weight_decay)
     # The trained length of a row is its scale, wherever the parametrization keeps it.
     gains = [p for name, p in model.named_parameters() if name.endswith((".g", ".original0"))]
     named = {id(p) for p in gains}

@@ -69,7 +69,7 @@ def constraints_and_noise() -> Iterator[Recipe]:
     for base in BASES:
         for what, changes in _cells(base):
             name = f"ablate-{base.name}-{what}{base.end}"
-            yield Recipe(name=name, method="ours", **{**base.fields, **changes})
+            yield Recipe.of(name=name, method="ours", **{**base.fields, **changes})
 
 
 def _cells(base: Base) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -110,15 +110,15 @@ def residuals() -> Iterator[Recipe]:
         ("cifar", "-e30", {**resnet, "width": 16, "epochs": 30}),
     ):
         for start, changes in starts.items():
-            yield Recipe(
+            yield Recipe.of(
                 name=f"residual-{name}-ours-{start}{end}", method="ours", **{**common, **OURS_RESNET, **changes}
             )
         baseline = {**common, **BASELINE, "decay_scale_bias": False}
-        yield Recipe(name=f"residual-{name}-bn-gamma1{end}", method="bn", **{**baseline, **starts["gamma1"]})
+        yield Recipe.of(name=f"residual-{name}-bn-gamma1{end}", method="bn", **{**baseline, **starts["gamma1"]})
         for start in ("gamma1", "nf"):  # Weight Standardization has no gamma: this is the plain sum, and nf
             changes = {"method": "ws", "ws_gain": math.sqrt(2), "residual": starts[start].get("residual", "sum")}
             way = "sum" if start == "gamma1" else start
-            yield Recipe(name=f"residual-{name}-ws-scaled-{way}{end}", **{**baseline, **changes})
+            yield Recipe.of(name=f"residual-{name}-ws-scaled-{way}{end}", **{**baseline, **changes})
 
 
 def batches() -> Iterator[Recipe]:
@@ -133,4 +133,4 @@ def batches() -> Iterator[Recipe]:
             settings = linear_rule(
                 OURS_CNN if method == "ours" else {**BASELINE, "decay_scale_bias": False}, batch, usual
             )
-            yield Recipe(name=f"batch-{name}-{method}-b{batch}{end}", method=method, **{**common, **settings})
+            yield Recipe.of(name=f"batch-{name}-{method}-b{batch}{end}", method=method, **{**common, **settings})

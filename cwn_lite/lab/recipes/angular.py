@@ -38,22 +38,22 @@ def search() -> Iterator[Recipe]:
     """Yield the screening runs: rates, strengths of the pull and rates of AdamW, judged on held-out images."""
     for screen, fields in SCREENS.items():
         for lr, method in product(RATES, COMPARED):
-            yield Recipe(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
+            yield Recipe.of(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
         for lr, pull in product(RATES[1:], (0.0, 0.3, 3.0)):
             changes = {"lr": lr, "coherence_decay": pull}
-            yield Recipe(name=f"search-{screen}-ours-lr{lr:g}-pull{pull:g}", **{**fields, **OURS, **changes})
+            yield Recipe.of(name=f"search-{screen}-ours-lr{lr:g}-pull{pull:g}", **{**fields, **OURS, **changes})
         for lr, rest in product(RATES[1:], (0.07, 0.6)):
-            yield Recipe(
+            yield Recipe.of(
                 name=f"search-{screen}-ours-lr{lr:g}-rest{rest:g}", **{**fields, **OURS, "lr": lr, "rest": rest}
             )
         if fields["net"] == "cnn":
             for lr, rival in product(RATES, RIVALS):
-                yield Recipe(name=f"search-{screen}-{rival}-lr{lr:g}", **{**fields, **RIVALS[rival], "lr": lr})
+                yield Recipe.of(name=f"search-{screen}-{rival}-lr{lr:g}", **{**fields, **RIVALS[rival], "lr": lr})
         if fields["net"] == "resnet":  # what batch norm does with branches that start at 1
-            yield Recipe(name=f"search-{screen}-bn-gamma1-lr0.015", **{**fields, **BN, "residual_gamma": 1.0})
+            yield Recipe.of(name=f"search-{screen}-bn-gamma1-lr0.015", **{**fields, **BN, "residual_gamma": 1.0})
         for lr in (0.03, 0.06, 0.1):
             for method in COMPARED:
-                yield Recipe(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
+                yield Recipe.of(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
 
 
 # The same number of images and epochs as in the screens, but for the photographs; now with the test set.
@@ -71,9 +71,11 @@ def finals() -> Iterator[Recipe]:
     """
     for name, fields in FINALS.items():
         printed = OURS_CNN if fields["net"] == "cnn" else OURS_RESNET
-        plain = {**fields, "residual_gamma": 1.0, "decay_scale_bias": False}
-        yield Recipe(name=f"angular-{name}-printed", method="ours", **{**plain, **printed})
-        yield Recipe(name=f"angular-{name}-bn-sgd", method="bn", **{**plain, **BASELINE})
+        plain = {**fields, "decay_scale_bias": False}
+        if "residual_gamma" in fields:
+            plain["residual_gamma"] = 1.0
+        yield Recipe.of(name=f"angular-{name}-printed", method="ours", **{**plain, **printed})
+        yield Recipe.of(name=f"angular-{name}-bn-sgd", method="bn", **{**plain, **BASELINE})
     for (name, fields), method in product(FINALS.items(), COMPARED):
         for lr in RATES:
-            yield Recipe(name=f"angular-{name}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
+            yield Recipe.of(name=f"angular-{name}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})

@@ -26,29 +26,30 @@ def _all() -> Iterator[Recipe]:
     yield from angular.finals()
 
 
-def _first_of_each() -> dict[str, Recipe]:
-    """Return the recipes by name; what a family shares with an earlier one keeps the earlier name, and runs once."""
+def _by_every_name() -> dict[str, Recipe]:
+    """Return name -> recipe; what a family shares with an earlier one runs once, under the earlier name."""
     by_hash: dict[str, Recipe] = {}
-    for recipe in _all():
-        by_hash.setdefault(recipe.sha, recipe)
-    return {recipe.name: recipe for recipe in by_hash.values()}
+    return {recipe.name: by_hash.setdefault(recipe.sha, recipe) for recipe in _all()}
 
 
-RECIPES: dict[str, Recipe] = _first_of_each()
+_NAMES: dict[str, Recipe] = _by_every_name()
+RECIPES: dict[str, Recipe] = {name: recipe for name, recipe in _NAMES.items() if name == recipe.name}
 
 
 def get(name: str) -> Recipe:
-    """Return the recipe of that name.
+    """Return the recipe of that name; one that two families share has the name of the first.
 
     Raises:
         LabError: there is none; the text offers close ones.
 
     Example:
-        >>> get("cnn-ours-e200").weight_decay
+        >>> get("cnn-ours-e200").training.weight_decay
         0.001
     """
     if name in RECIPES:
         return RECIPES[name]
+    if name in _NAMES:
+        return _NAMES[name]
     close = difflib.get_close_matches(name, RECIPES, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else "`list` shows them all"
     raise LabError(f"unknown recipe {name!r}: {hint}")
@@ -64,5 +65,9 @@ def select(pattern: str) -> list[Recipe]:
         >>> [recipe.name for recipe in select("digits-ws*")]
         ['digits-ws', 'digits-ws+bn', 'digits-ws+gn']
     """
-    found = [r for name, r in RECIPES.items() if fnmatchcase(name, pattern) or name.startswith(f"{pattern}-")]
-    return found or [get(pattern)]
+    found = {
+        recipe.name: recipe
+        for name, recipe in (_NAMES | RECIPES).items()
+        if fnmatchcase(name, pattern) or name.startswith(f"{pattern}-")
+    }
+    return list(found.values()) or [get(pattern)]

@@ -68,4 +68,4 @@ def grid() -> Iterator[Recipe]:
 def _cell(family: str, label: str, lr: float, decay: float, scale: float, end: str, **fields: Any) -> Recipe:
     name = f"{family}-{label}-lr{lr:g}-wd{decay:g}-init{scale:.2g}-{end}"
     common: dict[str, Any] = {"lr": lr, "weight_decay": decay, "decay_scale_bias": False, "init_scale": scale}
-    return Recipe(name=name, **VARIANTS[label], **common, **fields)
+    return Recipe.of(name=name, **VARIANTS[label], **common, **fields)

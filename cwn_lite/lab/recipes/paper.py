@@ -70,17 +70,17 @@ def tuning() -> Iterator[Recipe]:
     ):
         for lr, decay, method in product(TUNED_LR, TUNED_DECAY, ("ours", "bn")):
             trial = f"tune-{name}-{method}-lr{lr:g}-wd{decay:g}{end}"
-            yield Recipe(name=trial, method=method, lr=lr, weight_decay=decay, **fields, **common)
+            yield Recipe.of(name=trial, method=method, lr=lr, weight_decay=decay, **fields, **common)
 
 
 def tuned() -> Iterator[Recipe]:
     """Yield what the search on digits found best in the mean over five seeds, on all training images."""
     for method, decay in (("ours", 5e-4), ("bn", 5e-3)):
         settings: dict[str, Any] = {"lr": 0.1, "weight_decay": decay, "decay_scale_bias": False}
-        yield Recipe(name=f"tuned-digits-{method}", method=method, **DIGITS, depth=6, **settings)
+        yield Recipe.of(name=f"tuned-digits-{method}", method=method, **DIGITS, depth=6, **settings)
 
 
 def _recipe(net: str, method: str, suffix: str, prefix: str = "", batch: int = 128, **changes: Any) -> Recipe:
     network, ours = _NETWORKS[net]
     settings = linear_rule(ours if method == "ours" else BASELINE, batch)
-    return Recipe(name=f"{prefix}{net}-{method}{suffix}", method=method, **{**network, **settings, **changes})
+    return Recipe.of(name=f"{prefix}{net}-{method}{suffix}", method=method, **{**network, **settings, **changes})

@@ -7,11 +7,15 @@ from typing import Any
 
 from ..data import SHAPES
 from ..recipes import Recipe
+from ..recipes.parts import CNN, CWO, SGD, Angular, GroupNorm, Images, ResNet, Standardization
 
 # Sections 4.1.1-4.1.3: what the paper prints. The learning rates and decays are those of its method.
 _WIDTHS = {("cnn", 9): 64, ("resnet", 110): 16, ("wrn", 28): 160}
 _OURS = {"cnn": (0.1, 1e-3), "resnet": (0.2, 1e-3), "wrn": (0.2, 5e-3)}
 _SCHEDULES = {"cnn": "constant", "resnet": "linear", "wrn": "linear"}
+
+# Whether something is so, and what to say then.
+Words = tuple[bool, str]
 
 
 def deviations(recipe: Mapping[str, Any], data: str) -> list[str]:
@@ -22,66 +26,90 @@ def deviations(recipe: Mapping[str, Any], data: str) -> list[str]:
         data: display name of the images.
 
     Example:
-        >>> from dataclasses import asdict
         >>> from cwn_lite.lab.recipes import get
-        >>> deviations(asdict(get("cnn-bn-e30")), "CIFAR-10")
+        >>> deviations(get("cnn-bn-e30").values(), "CIFAR-10")
         ['30 epochs, not 200', 'lr 0.1 and decay 0.0005 of all parameters: not printed']
     """
-    r = Recipe(**recipe)
-    return _changes(r, data) + _gaps(r)
+    r = Recipe.of(**recipe)
+    changed = [*_net(r), *_data(r.data, data), *_training(r), *_method(r)]
+    return [text for holds, text in changed if holds] + [f"{text}: not printed" for holds, text in _gaps(r) if holds]
 
 
-def _changes(r: Recipe, data: str) -> list[str]:
-    width = _WIDTHS.get((r.net, r.depth))
-    title = SHAPES[r.data].title
-    found = [
-        (width is None, f"a network of {r.depth} layers and width {r.width}"),
-        (width is not None and r.width != width, f"width {r.width}, not {width}"),
-        (r.epochs != 200, f"{r.epochs} epoch{'s'[: r.epochs - 1]}, not 200"),
-        (r.train_images is not None, f"{r.train_images} training images"),
-        (r.validation > 0, f"tested on {r.validation} training images that are held out"),
-        (data != title, f"images: {data}"),
-        (r.augment == "none", "no augmentation"),
-        (r.policy == "autoaugment", "AutoAugment, not Fast AutoAugment"),
-        (r.batch not in ((4, 16, 128) if r.net == "wrn" and r.policy == "fastaa" else (128,)), f"batch {r.batch}"),
-        (r.momentum != 0.9, f"momentum {r.momentum:g}"),
-        (r.init_scale != 1, f"first weights times {r.init_scale:.2g}"),
-        (r.warmup_epochs > 0, f"{r.warmup_epochs} epochs of warm-up"),
+def _net(r: Recipe) -> list[Words]:
+    width = _WIDTHS.get((r.net.kind, r.net.depth))
+    return [
+        (width is None, f"a network of {r.net.depth} layers and width {r.net.width}"),
+        (width is not None and r.net.width != width, f"width {r.net.width}, not {width}"),
     ]
-    if r.steps == "angular":
-        turn = f"steps of AngularMuon: {r.lr:.3g} rad, AdamW at {r.rest:g} of it, pull {r.coherence_decay:g}"
+
+
+def _data(images: Images, name: str) -> list[Words]:
+    return [
+        (images.train_images is not None, f"{images.train_images} training images"),
+        (images.validation > 0, f"tested on {images.validation} training images that are held out"),
+        (name != SHAPES[images.kind].title, f"images: {name}"),
+        (images.augment == "none", "no augmentation"),
+        (images.policy == "autoaugment", "AutoAugment, not Fast AutoAugment"),
+    ]
+
+
+def _training(r: Recipe) -> list[Words]:
+    t = r.training
+    batches = (4, 16, 128) if r.net.kind == "wrn" and r.data.policy == "fastaa" else (128,)
+    found = [
+        (t.epochs != 200, f"{t.epochs} epoch{'s'[: t.epochs - 1]}, not 200"),
+        (t.batch not in batches, f"batch {t.batch}"),
+        (t.momentum != 0.9, f"momentum {t.momentum:g}"),
+        (t.init_scale != 1, f"first weights times {t.init_scale:.2g}"),
+        (t.warmup_epochs > 0, f"{t.warmup_epochs} epochs of warm-up"),
+    ]
+    if isinstance(t, Angular):
+        turn = f"steps of AngularMuon: {t.lr:.3g} rad, AdamW at {t.rest:g} of it, pull {t.coherence_decay:g}"
         found.append((True, turn))
-    if r.method == "ours":
-        lr, decay = _OURS.get(r.net, (0.1, 1e-3))
-        found += [
-            (
-                r.steps == "sgd" and (r.lr, r.weight_decay) != (lr * r.batch / 128, decay),
-                f"lr {r.lr:.3g} and decay {r.weight_decay:g}",
-            ),
-            (r.c != 2, f"c = {r.c:.3g}, not 2"),
-            (not r.centralize, "rows not centred"),
-            (not r.spherize, "rows not on the sphere"),
-            (r.decay_scale_bias, "decay of scale and bias, too"),
-            (r.sigma > 0 and r.schedule != _SCHEDULES.get(r.net), f"{r.schedule} noise"),
-            (r.sigma == 0, "no noise"),
-        ]
-    return [text for holds, text in found if holds]
+    return found
 
 
-def _gaps(r: Recipe) -> list[str]:
-    ours = r.method == "ours"
-    noisy = ours and r.sigma > 0
-    decayed = "all parameters" if r.decay_scale_bias else "weights only"
-    branches = r.net != "cnn" and r.method not in ("plain", "ws")
+def _method(r: Recipe) -> list[Words]:
+    method, t = r.method, r.training
+    if not isinstance(method, CWO):
+        return []
+    lr, decay = _OURS.get(r.net.kind, (0.1, 1e-3))
     found = [
-        (noisy and r.net != "wrn", f"σ = {r.sigma:g}"),
-        (noisy, f"noise per {'sample' if r.noise_per_sample else 'step'}"),
-        (not ours and r.steps == "sgd", f"lr {r.lr:.3g} and decay {r.weight_decay:g} of {decayed}"),
-        (branches and r.residual == "sum", f"γ of branches starts at {r.residual_gamma:.2g}"),
-        (r.residual == "nf", f"branches scaled as in NF-ResNet, α = {r.residual_alpha:g}"),
-        (r.ws_gain is not None and "ws" in r.method, f"rows of norm {r.ws_gain or 0:.3g}"),
-        (r.groups != 16 and "gn" in r.method, f"{r.groups} groups, not 16"),
-        (r.cutout > 0, f"Cutout of {r.cutout} pixels"),
-        (ours and r.classifier != "free", f"classifier {r.classifier}"),
+        (method.c != 2, f"c = {method.c:.3g}, not 2"),
+        (not method.centralize, "rows not centred"),
+        (not method.spherize, "rows not on the sphere"),
+        (method.sigma > 0 and method.schedule != _SCHEDULES.get(r.net.kind), f"{method.schedule} noise"),
+        (method.sigma == 0, "no noise"),
     ]
-    return [f"{text}: not printed" for holds, text in found if holds]
+    if isinstance(t, SGD):
+        printed = (lr * t.batch / 128, decay)
+        found.insert(0, ((t.lr, t.weight_decay) != printed, f"lr {t.lr:.3g} and decay {t.weight_decay:g}"))
+        found.insert(4, (t.decay_scale_bias, "decay of scale and bias, too"))
+    return found
+
+
+def _gaps(r: Recipe) -> list[Words]:
+    found: list[Words] = []
+    method, net, t = r.method, r.net, r.training
+    if isinstance(method, CWO) and method.sigma > 0:
+        found += [
+            (net.kind != "wrn", f"σ = {method.sigma:g}"),
+            (True, f"noise per {'sample' if method.noise_per_sample else 'step'}"),
+        ]
+    if isinstance(t, SGD) and not isinstance(method, CWO):
+        decayed = "all parameters" if t.decay_scale_bias else "weights only"
+        found.append((True, f"lr {t.lr:.3g} and decay {t.weight_decay:g} of {decayed}"))
+    nf = isinstance(net, ResNet) and net.residual == "nf"
+    if not isinstance(net, CNN):
+        scaled = method.kind not in ("plain", "ws") and not nf
+        found.append((scaled, f"γ of branches starts at {net.residual_gamma:.2g}"))
+    if isinstance(net, ResNet):
+        found.append((nf, f"branches scaled as in NF-ResNet, α = {net.residual_alpha:g}"))
+    if isinstance(method, Standardization):
+        found.append((method.ws_gain is not None, f"rows of norm {method.ws_gain or 0:.3g}"))
+    if isinstance(method, GroupNorm):
+        found.append((method.groups != 16, f"{method.groups} groups, not 16"))
+    found.append((r.data.cutout > 0, f"Cutout of {r.data.cutout} pixels"))
+    if isinstance(method, CWO):
+        found.append((method.classifier != "free", f"classifier {method.classifier}"))
+    return found

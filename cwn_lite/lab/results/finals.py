@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from ..recipes import get
+from ..recipes import angular, get
 from ..recipes.angular import RATES
-from .store import Result
+from .store import Result, of_recipe
 from .tables import cell
 
 NETWORKS = {
@@ -25,11 +26,27 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 
 
+def final_runs(root: Path | None = None) -> dict[str, list[Result]]:
+    """Return name of a final -> its results, by what was trained: another family may have trained the same.
+
+    Args:
+        root: folder of results; ``None`` is the book's.
+
+    Raises:
+        LabError: a file is damaged.
+
+    Example:
+        >>> final_runs(Path("no-such-folder"))["angular-cnn16-printed"]
+        []
+    """
+    return {recipe.name: of_recipe(recipe, root) for recipe in angular.finals()}
+
+
 def finals_table(runs: Mapping[str, Sequence[Result]]) -> str:
     """Return a Markdown table of test errors in per cent, every seed counted, and a line on how they were trained.
 
     Args:
-        runs: name of a recipe -> its results.
+        runs: name of a recipe -> its results, as :func:`final_runs` has them.
 
     Example:
         >>> finals_table({}).splitlines()[2]
@@ -54,7 +71,9 @@ def finals_table(runs: Mapping[str, Sequence[Result]]) -> str:
 
 def _setting(network: str) -> str:
     recipe = get(f"angular-{network}-ours-lr{RATES[1]:g}")
-    images = "all training images" if recipe.train_images is None else f"{recipe.train_images:,} training images"
-    data = {"cifar10": "CIFAR-10, JPEG quality 75", "imagenette64": "Imagenette at 64 pixels"}[recipe.data]
+    images = (
+        "all training images" if recipe.data.train_images is None else f"{recipe.data.train_images:,} training images"
+    )
+    data = {"cifar10": "CIFAR-10, JPEG quality 75", "imagenette64": "Imagenette at 64 pixels"}[recipe.data.kind]
     name = NETWORKS[network].partition(",")[0]
-    return f"{name[0].upper()}{name[1:]}: {data}, {images}, {recipe.epochs} epochs."
+    return f"{name[0].upper()}{name[1:]}: {data}, {images}, {recipe.training.epochs} epochs."

@@ -209,7 +209,7 @@ def _problem(values: Any, path: Path) -> str | None:
     if done and {**last, **values["final"]} != last:
         return "its final numbers are not those at the end of its curve"
     try:
-        Recipe(**values["recipe"])
+        Recipe.of(**values["recipe"])
     except (TypeError, ValueError) as error:
         return f"not a recipe of this version ({error})"
     directory = f"{values['recipe']['name']}-{values['recipe_sha'][:8]}"
@@ -222,9 +222,6 @@ def _mistyped(values: dict[str, Any]) -> Iterator[str | None]:
     """Yield for each part of a result what is wrong with its type, ``None`` where nothing is."""
     for key, hint in _hints(Result).items():
         yield mistyped(values[key], hint, key)
-    fields = _hints(Recipe)
-    for key, value in values["recipe"].items():
-        yield mistyped(value, fields.get(key, Any), f"recipe.{key}")
     yield mistyped(values["data"], _DATA, "data")
     yield mistyped(values["env"], dict[str, str | int | bool | None], "env")
     for key, keys in (("final", _NUMBERS), ("reason", _EVENT)):

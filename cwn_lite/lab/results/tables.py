@@ -231,4 +231,4 @@ def _row(name: str, group: list[Result], paper: dict[str, Any]) -> Row:
 
 
 def _order(row: Row) -> tuple[str, int, str]:
-    return row.recipe.partition("-")[0], METHODS.index(row.method), row.recipe
+    return row.recipe.partition("-")[0], list(METHODS).index(row.method), row.recipe

@@ -22,6 +22,7 @@ from ..errors import LabError
 from ..measure import grad_norm, row_norms
 from ..nets.methods import build
 from ..recipes import Recipe
+from ..recipes.parts import CWO
 from ..seeding import derive
 from .schedule import learning_rate
 from .world import World
@@ -74,7 +75,7 @@ class Trainer:
         data = select(data, recipe)
         if not data.std.all():
             raise LabError(f"{data.name}: a channel is the same all over the training images, which teach nothing then")
-        self._policy = policy.load(recipe.policy, policies)
+        self._policy = policy.load(recipe.data.policy, policies)
         _check_world(recipe, len(data.train_labels), self.world)
         self.model, self.optimizer, self.constraint = build(recipe, seed, self.device)
         # What a step calls: the model, or what wraps or compiles it.
@@ -84,7 +85,7 @@ class Trainer:
             part.to(self.device) for part in (data.train_images, data.train_labels, data.test_images, data.test_labels)
         )
         self._mean, self._std = (part.to(self.device).view(1, -1, 1, 1) for part in (data.mean, data.std))
-        self.steps_per_epoch = math.ceil(len(data.train_labels) / recipe.batch)
+        self.steps_per_epoch = math.ceil(len(data.train_labels) / recipe.training.batch)
         self.epoch = self.batch = 0
         self.curve: list[dict[str, float]] = []
         self.epoch_s: list[float] = []
@@ -100,7 +101,7 @@ class Trainer:
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return self.diverged is not None or self.epoch == self.recipe.epochs
+        return self.diverged is not None or self.epoch == self.recipe.training.epochs
 
     @property
     def global_step(self) -> int:
@@ -108,8 +109,8 @@ class Trainer:
         return self.epoch * self.steps_per_epoch + self.batch
 
     def lr(self) -> float:
-        """Return the learning rate of the next step: a cosine from ``recipe.lr`` to 0, after the warm-up if any."""
-        return learning_rate(self.recipe, self.global_step, self.steps_per_epoch)
+        """Return the learning rate of the next step: a cosine from the first one to 0, after the warm-up if any."""
+        return learning_rate(self.recipe.training, self.global_step, self.steps_per_epoch)
 
     def step(self) -> None:
         """Take one optimizer step; after the last one of an epoch, evaluate."""
@@ -171,7 +172,7 @@ class Trainer:
         """Run forward and backward on both sizes of a batch, project, evaluate; the caller restores the state."""
         n = len(self._tensors[1])
         self.model.train()
-        for size in {min(self.recipe.batch, n), n % self.recipe.batch or self.recipe.batch}:
+        for size in {min(self.recipe.training.batch, n), n % self.recipe.training.batch or self.recipe.training.batch}:
             part = self.world.part(size)
             for _ in range(3):  # a CUDA graph is recorded at the second or third call
                 loss = F.cross_entropy(self._forward(self._normalize(self._tensors[0][part])), self._tensors[1][part])
@@ -184,13 +185,13 @@ class Trainer:
     def _next_batch(self) -> tuple[Tensor, Tensor, float]:
         """Return this process's input, its labels, and the weight of its mean loss in the whole batch's."""
         images, labels = self._tensors[:2]
-        size = min(self.recipe.batch, len(labels) - self.batch * self.recipe.batch)
+        size = min(self.recipe.training.batch, len(labels) - self.batch * self.recipe.training.batch)
         part = self.world.part(size)
-        step = self.batch, self.recipe.batch, part
+        step = self.batch, self.recipe.training.batch, part
         batch, index = self._plan.batch(images, *step)
         x, hole = self._normalize(batch), self._plan.holes(*step)
         if hole is not None:
-            x = cutout(x, hole, self.recipe.cutout)
+            x = cutout(x, hole, self.recipe.data.cutout)
         return x, labels[index], len(index) * self.world.size / size
 
     @torch.no_grad()
@@ -220,7 +221,7 @@ class Trainer:
 
     def progress(self) -> tuple[float, float]:
         """Return mean training loss and error in per cent of the epoch under way, of this process's images."""
-        seen = max(1.0, min(self.batch * self.recipe.batch, len(self._tensors[1])) / self.world.size)
+        seen = max(1.0, min(self.batch * self.recipe.training.batch, len(self._tensors[1])) / self.world.size)
         loss, wrong, _ = self._sums.tolist()
         return loss / seen, 100 * wrong / seen
 
@@ -271,9 +272,9 @@ class Trainer:
             self.seed,
             self.epoch,
             len(self._tensors[1]),
-            augment=self.recipe.augment != "none",
+            augment=self.recipe.data.augment != "none",
             policy=self._policy,
-            holes=self.recipe.cutout > 0,
+            holes=self.recipe.data.cutout > 0,
         ).to(self.device)
 
     def _check(self) -> None:
@@ -299,7 +300,7 @@ class Trainer:
                 "train_error": 100 * wrong / n,
                 "test_loss": test_loss,
                 "test_error": test_error,
-                "lr": learning_rate(self.recipe, self.epoch * self.steps_per_epoch, self.steps_per_epoch),
+                "lr": learning_rate(self.recipe.training, self.epoch * self.steps_per_epoch, self.steps_per_epoch),
                 "grad_norm": norm / self.steps_per_epoch,
                 "grad_norm_max": float(self._largest_norm),
                 "row_norm_min": float(rows.min()),
@@ -316,8 +317,8 @@ class Trainer:
 def _check_world(recipe: Recipe, images: int, world: World) -> None:
     if world.size == 1:
         return
-    last = images % recipe.batch or recipe.batch
+    last = images % recipe.training.batch or recipe.training.batch
     if last < 2 * world.size:
         raise LabError(f"{recipe.name}: {world.size} processes cannot share the {last} images of an epoch's last step")
-    if recipe.noise_per_sample:
+    if isinstance(recipe.method, CWO) and recipe.method.noise_per_sample:
         raise LabError(f"{recipe.name} draws noise per sample, which processes would draw alike: run it in one")

@@ -1,0 +1,268 @@
+"""The four parts of a recipe: data, network, method, training; each kind has a record with its own fields."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from .record import Record
+
+COLOUR_32 = ("cifar10", "cifar100")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images(Record):
+    """Which images, how many of them, and what is done to them in training.
+
+    Args:
+        kind: name of the data set.
+        augment: ``crop4-flip`` (4 pixels of zeros around, random crop, mirror; one draw per image) or ``none``.
+        policy: ``autoaugment`` or ``fastaa``, one sub-policy per image before crop and mirror; ``none``.
+        cutout: side of the square that is blanked in each image after the crop, in pixels; 0 for none. The paper
+            names Cutout and not its size.
+        train_images: train on the first so many of a fixed random order of the training set; ``None`` is all.
+        validation: so many training images, the last of that order, are held out and take the test set's place.
+    """
+
+    # What the first results say of every recipe, whether it means anything to it or not: part of their hashes.
+    IMPLIED: ClassVar[dict[str, Any]] = {
+        "c": 2.0,
+        "centralize": True,
+        "spherize": True,
+        "sigma": 0.0,
+        "schedule": "constant",
+        "noise_per_sample": False,
+        "residual_gamma": 0.0,
+        "groups": 16,
+        "ws_gain": None,
+    }
+
+    kind: str = "cifar10"
+    augment: str = field(default="crop4-flip", metadata={"choices": ("crop4-flip", "none")})
+    policy: str = field(default="none", metadata={"choices": ("none", "autoaugment", "fastaa"), "later": True})
+    cutout: int = field(default=0, metadata={"least": 0, "later": True})
+    train_images: int | None = field(default=None, metadata={"above": 0, "later": True})
+    validation: int = field(default=0, metadata={"least": 0, "later": True})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.policy != "none" and self.kind not in COLOUR_32:
+            other = "digits are grey ones" if self.kind == "digits" else "these are larger"
+            raise ValueError(f"policy={self.policy!r} is for colour images of 32 x 32 pixels, and {other}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CNN(Record):
+    """The paper's CNN.
+
+    Args:
+        kind: ``cnn``.
+        depth: number of convolutions, a multiple of 3; 9 is the paper's.
+        width: channels of the first stage; 64 is the paper's.
+    """
+
+    kind: str = "cnn"
+    depth: int = 9
+    width: int = field(default=64, metadata={"above": 0})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.depth < 3 or self.depth % 3:
+            raise ValueError(f"depth={self.depth}: the CNN has three equal stages; choose a multiple of 3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet(Record):
+    """He et al.'s network for CIFAR, or a WideResNet (``wrn``).
+
+    Args:
+        kind: ``resnet`` or ``wrn``.
+        depth: ``6 n + 2`` layers, of a WideResNet ``6 n + 4``.
+        width: channels of the first stage; 16 is the CIFAR ResNet's, 160 WideResNet-28-10's.
+        residual_gamma: initial scale at the end of each residual branch; the paper does not say. At 1 the
+            signal of ours grows with every block, so 0 is used, for all methods that have a scale. In ``wrn`` the
+            scale comes before the ReLU of the branch's last convolution, where 0 would stay 0 for ever.
+        residual: how a block adds its branch: ``sum``, or ``nf``, NF-ResNet's ``x + α f(x / β)``.
+        residual_alpha: ``α`` of ``nf``.
+    """
+
+    kind: str = "resnet"
+    depth: int = 20
+    width: int = field(default=16, metadata={"above": 0})
+    residual_gamma: float = 0.0
+    residual: str = field(default="sum", metadata={"choices": ("sum", "nf"), "later": True})
+    residual_alpha: float = field(default=0.2, metadata={"above": 0, "later": True})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind == "resnet" and (self.depth < 8 or self.depth % 6 != 2):
+            raise ValueError(f"depth={self.depth}: a CIFAR ResNet has 6 n + 2 layers, for instance 20 or 110")
+        if self.kind == "wrn" and (self.depth < 10 or self.depth % 6 != 4):
+            raise ValueError(f"depth={self.depth}: a WideResNet has 6 n + 4 layers, for instance 28")
+        if self.kind == "wrn" and self.residual_gamma == 0:
+            raise ValueError("residual_gamma=0: behind it comes a ReLU, which would pass no gradient; choose 1 or less")
+        if self.residual == "sum" and self.residual_alpha != 0.2:
+            raise ValueError(f"residual_alpha={self.residual_alpha:g} belongs to residual='nf'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageNetResNet(Record):
+    """He et al.'s network for ImageNet, as torchvision builds it.
+
+    Args:
+        kind: ``imagenet-resnet``.
+        depth: 18.
+        width: channels of the first stage, 64.
+        residual_gamma: initial scale at the end of each residual branch.
+    """
+
+    kind: str = "imagenet-resnet"
+    depth: int = 18
+    width: int = 64
+    residual_gamma: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.depth, self.width) != (18, 64):
+            raise ValueError(f"depth={self.depth}, width={self.width}: imagenet-resnet has 18 layers and width 64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Record):
+    """A way to normalize that has nothing to choose: ``bn``, ``plain``, ``wn``, ``cwn``.
+
+    Args:
+        kind: name of the method.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class CWO(Method):
+    """Constrained Weight Optimization, ours.
+
+    Args:
+        kind: ``ours``.
+        c: squared norm of a constrained row.
+        centralize: rows have zero mean.
+        spherize: rows have squared norm ``c``.
+        sigma: standard deviation of the noise on the scale (Eq. 7).
+        schedule: how sigma depends on depth, ``constant`` or ``linear`` (Eq. 8).
+        noise_per_sample: a noise draw per sample rather than per step (the paper does not say).
+        classifier: ``free``; ``centred`` rows of zero mean; or ``constrained`` as all other weights.
+    """
+
+    kind: str = "ours"
+    c: float = field(default=2.0, metadata={"above": 0})
+    centralize: bool = True
+    spherize: bool = True
+    sigma: float = field(default=0.0, metadata={"least": 0})
+    schedule: str = field(default="constant", metadata={"choices": ("constant", "linear")})
+    noise_per_sample: bool = False
+    classifier: str = field(default="free", metadata={"choices": ("free", "centred", "constrained"), "later": True})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.classifier == "constrained" and not (self.centralize or self.spherize):
+            raise ValueError("classifier='constrained' as all other weights, and those are not: choose a constraint")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupNorm(Method):
+    """Group normalization.
+
+    Args:
+        kind: ``gn``.
+        groups: number of groups, lowered to the largest divisor of the channels where they are fewer.
+    """
+
+    kind: str = "gn"
+    groups: int = field(default=16, metadata={"above": 0})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standardization(Method):
+    """Weight Standardization, alone or before batch norm.
+
+    Args:
+        kind: ``ws`` or ``ws+bn``.
+        ws_gain: norm of a row; ``None`` is the root of the fan-in (Eq. 15).
+    """
+
+    kind: str = "ws"
+    ws_gain: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupedStandardization(Standardization, GroupNorm):
+    """Weight Standardization before group normalization.
+
+    Args:
+        kind: ``ws+gn``.
+        ws_gain: as for :class:`Standardization`.
+        groups: as for :class:`GroupNorm`.
+    """
+
+    kind: str = "ws+gn"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Record):
+    """How long and how fast. The learning rate is a cosine to 0, step by step.
+
+    Args:
+        kind: name of the steps.
+        lr: first learning rate.
+        momentum: of SGD, or of what is orthogonalized.
+        weight_decay: of SGD; with angular steps AdamW's, on the classifier.
+        batch: images per step; the last step of an epoch takes what is left.
+        epochs: passes over the training set.
+        warmup_epochs: the learning rate rises to the cosine in equal steps for so many epochs.
+        init_scale: factor on the first value of the tensor that is trained behind each convolution's weight. Where
+            the weight is that tensor normalized, the network computes the same function whatever the factor.
+    """
+
+    lr: float = field(default=0.1, metadata={"above": 0})
+    momentum: float = field(default=0.9, metadata={"least": 0})
+    weight_decay: float = field(default=5e-4, metadata={"least": 0})
+    batch: int = field(default=128, metadata={"above": 0})
+    epochs: int = field(default=200, metadata={"above": 0})
+    warmup_epochs: int = field(default=0, metadata={"least": 0, "later": True})
+    init_scale: float = field(default=1.0, metadata={"above": 0, "later": True})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs={self.warmup_epochs} leaves nothing of {self.epochs} epochs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD(Training):
+    """Stochastic gradient descent, as the paper trains.
+
+    Args:
+        kind: ``sgd``; all others as for :class:`Training`.
+        decay_scale_bias: whether weight decay also acts on scales and biases. The paper: not for ours.
+    """
+
+    kind: str = "sgd"
+    decay_scale_bias: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Angular(Training):
+    """``lr`` is the angle that rows of convolutions turn per step, against orthogonalized momentum; AdamW for the rest.
+
+    Args:
+        kind: ``angular``; all others as for :class:`Training`. Weight decay acts on the classifier alone.
+        rest: rate of AdamW as a multiple of ``lr``.
+        coherence_decay: strength of the pull that keeps rows from agreeing.
+    """
+
+    IMPLIED: ClassVar[dict[str, Any]] = {"decay_scale_bias": False}
+
+    kind: str = "angular"
+    rest: float = field(default=0.2, metadata={"above": 0, "later": True})
+    coherence_decay: float = field(default=1.0, metadata={"least": 0, "later": True})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.momentum >= 1:
+            raise ValueError(f"momentum={self.momentum:g} must be below 1")
