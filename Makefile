@@ -15,7 +15,7 @@ checksum = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -path '*/
              2>/dev/null | LC_ALL=C sort -k3 | cksum | cut -d' ' -f1)
 
 # A notebook's outputs depend on its own code, which the execution cache watches, and on these, which it does not.
-EXECUTED := _build/.executed-$(call checksum,cwn_lite book/results book/costs book/paper book/explorables requirements.txt)
+EXECUTED := _build/.executed-$(call checksum,cwn_lite book/results book/costs requirements.txt)
 BUILT    := _build/.built-$(call checksum,cwn_lite book CHANGELOG.md _config.yml _toc.yml requirements.txt)
 
 # A file stays with one process, and files are taken in this order: the long ones first, the short doctests last.

@@ -20,7 +20,7 @@ FILES = (
     "_toc.yml",
     "book/a.md",
     "cwn_lite/a.py",
-    "book/paper/t.json",
+    "cwn_lite/lab/t.json",
 )
 
 
@@ -84,7 +84,7 @@ def test_a_changed_page_builds_and_executes_nothing_anew(project: Path, name: st
     assert make(project, "book") == BUILD and cached(project)
 
 
-@pytest.mark.parametrize("name", ["cwn_lite/a.py", "book/paper/t.json", "book/results/r/seed-0.json"])
+@pytest.mark.parametrize("name", ["cwn_lite/a.py", "cwn_lite/lab/t.json", "book/results/r/seed-0.json"])
 def test_a_changed_library_or_result_executes_the_chapters_anew(project: Path, name: str) -> None:
     path = built(project) / name
     path.parent.mkdir(parents=True, exist_ok=True)

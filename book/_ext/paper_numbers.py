@@ -1,4 +1,4 @@
-"""The role `paper`: a number of the paper, checked at build time against `book/paper/*.json`.
+"""The role `paper`: a number of the paper, checked at build time against `cwn_lite/lab/results/paper/*.json`.
 
 ``{paper}`4.25 <table4.cifar10.constant.0.4>` `` prints 4.25, and fails the build unless that is what stands in
 `table4.json` under `cifar10`, `constant`, `0.4`.
@@ -10,22 +10,26 @@ import json
 import re
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
+from cwn_lite.lab.results.tables import PAPER
+
 QUOTE = re.compile(r"^(?P<number>[^<>]+?)\s*<(?P<path>[\w.+-]+)>$")
 
 
 @cache
-def load(folder: Path) -> dict[str, Any]:
-    """Return all tables of a folder, by file name, with every number as the digits that are printed."""
+def load() -> dict[str, Any]:
+    """Return all tables of the paper, by file name, with every number as the digits that are printed."""
     return {
-        file.stem: json.loads(file.read_text(encoding="utf8"), parse_float=Decimal, parse_int=Decimal)
-        for file in sorted(folder.glob("*.json"))
+        file.name.removesuffix(".json"): json.loads(
+            file.read_text(encoding="utf8"), parse_float=Decimal, parse_int=Decimal
+        )
+        for file in sorted(PAPER.iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".json")
     }
 
 
@@ -77,14 +81,7 @@ class PaperNumber(SphinxRole):
         match = QUOTE.match(self.text)
         problem = f"write {{paper}}`number <table.path>`, not {self.text!r}"
         if match:
-            problem = (
-                check(
-                    match["number"],
-                    match["path"],
-                    load(Path(self.env.app.srcdir) / "book" / "paper"),
-                )
-                or ""
-            )
+            problem = check(match["number"], match["path"], load()) or ""
         if match is None or problem:
             message = self.inliner.reporter.error(f"paper: {problem}", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]

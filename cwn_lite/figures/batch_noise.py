@@ -23,7 +23,7 @@ KINDS = ("normal", "relu")
 """A sample is normal, or ``max(z, 0)`` of a normal ``z``."""
 
 BINS = (-1.0, 3.0, 0.05)
-"""Ends of the histograms' axis and the width of a bin; as in ``book/explorables/batch-noise-draws.js``."""
+"""Ends of the histograms' axis and the width of a bin; as in ``explorables/batch-noise-draws.js``."""
 
 _STATISTICS_SEED, _NOISE_SEED = 1, 2
 

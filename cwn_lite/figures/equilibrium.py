@@ -1,7 +1,7 @@
 """The length of a reparameterized row under SGD: the recursion, where it settles, and both as a still picture.
 
 The loss does not change with the length ``r = ‖Pw‖`` of a row that is standardized, so its gradient is orthogonal to
-``Pw`` and has the size ``G / r``. Everything here follows from that and Pythagoras. ``book/explorables`` holds the same
+``Pw`` and has the size ``G / r``. Everything here follows from that and Pythagoras. ``explorables`` holds the same
 formulas for the figure that moves.
 """
 
@@ -16,7 +16,7 @@ from cwn_lite.checks import check_nonnegative, check_number, check_positive
 from cwn_lite.figures.style import COLORS, DASHES, INK, LABELS, STYLE
 
 RANGES = {"length": (0.01, 100.0), "gradient": (0.01, 100.0), "angle": (0.01, 100.0)}
-"""What the axes span, whatever the settings; as in ``book/explorables/equilibrium-plot.js``."""
+"""What the axes span, whatever the settings; as in ``explorables/equilibrium-plot.js``."""
 
 _NAMES = {"length": "length $r$", "gradient": "gradient $G/r$", "angle": "angle per step (°)"}
 

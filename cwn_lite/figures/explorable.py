@@ -1,6 +1,6 @@
 """Interactive figures for static pages: an ES module and its data, inlined where the cell stands.
 
-A module ``book/explorables/<name>.js`` exports ``render(el, data)``. What stands in the page before it runs is a
+A module ``explorables/<name>.js`` exports ``render(el, data)``. What stands in the page before it runs is a
 static figure; that figure stays where scripts do not run or fail.
 """
 
@@ -8,7 +8,7 @@ import html
 import json
 import math
 import re
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 from IPython.display import display
@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from cwn_lite.figures.show import to_svg
 from cwn_lite.figures.text import check_alt, inline
 
-MODULES = Path(__file__).resolve().parents[2] / "book" / "explorables"
-"""Where the modules live in a checkout. A package installed without the book has none, and shows still figures."""
+MODULES = files("cwn_lite.figures") / "explorables"
+"""The modules and style sheets; they are part of the package, installed or not."""
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+)\.js";\n', re.MULTILINE)
 
@@ -48,6 +48,7 @@ def explorable_html(
 
     Raises:
         ValueError: there is no such module, or ``alt`` is too short.
+        FileNotFoundError: a file that it needs is missing from the package; the error says which.
         TypeError: ``data`` holds something that JSON cannot.
 
     Example:
@@ -60,10 +61,8 @@ def explorable_html(
         static = to_svg(static, alt=alt)
     still = static or f"<p>{html.escape(alt)}</p>"
     foot = f"<figcaption>{inline(caption)}</figcaption>\n" if caption else ""
-    if not MODULES.is_dir():
-        return f'<figure class="explorable">{still}{foot}</figure>'
     code = bundle(name)
-    style = _read("shared.css") + _read(f"{name}.css")
+    style = read("shared.css") + read(f"{name}.css")
     return (
         f'<figure class="explorable" data-explorable="{name}" data-alt="{html.escape(alt)}">\n'
         f"<style>\n{style}</style>\n"
@@ -86,13 +85,14 @@ def bundle(name: str) -> str:
     Raises:
         ValueError: there is no such module.
     """
-    known = sorted(path.stem for path in MODULES.glob("*.js") if "export function render(" in _read(path.name))
+    scripts = [file.name for file in MODULES.iterdir() if file.name.endswith(".js")]
+    known = sorted(file.removesuffix(".js") for file in scripts if "export function render(" in read(file))
     if name not in known:
         raise ValueError(f"name must be one of {known}, got {name!r} (looked in {MODULES.name}/)")
     parts: dict[str, str] = {}
 
     def add(stem: str) -> None:
-        code = _read(f"{stem}.js")
+        code = read(f"{stem}.js")
         for needed in _IMPORT.findall(code):
             if needed not in parts:
                 add(needed)
@@ -105,7 +105,15 @@ def bundle(name: str) -> str:
     return code
 
 
-def _read(file: str) -> str:
+def read(file: str) -> str:
+    """Return a module or style sheet of the package.
+
+    Args:
+        file: its name.
+
+    Raises:
+        FileNotFoundError: the package was installed without it; the error says which.
+    """
     return (MODULES / file).read_text(encoding="utf-8")
 
 

@@ -23,7 +23,7 @@ LEARNING_RATE, STEPS = 0.1, 1000
 """The decay that the figure knows: this many steps at this learning rate, without a gradient."""
 
 LIMITS = {"rms": (1e-4, 1e8), "gradient": (1e-6, 1e10)}
-"""The fixed ends of both axes, as in book/explorables/explosion-plot.js."""
+"""The fixed ends of both axes, as in explorables/explosion-plot.js."""
 
 _TITLES = {"rms": "Activations: RMS of $y_l$", "gradient": "Gradients: $\\|\\partial L/\\partial w_l\\|$"}
 _MARKERS = {"ws": "s", "ours": "o"}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from IPython.display import display
 
-from cwn_lite.figures.explorable import MODULES
+from cwn_lite.figures.explorable import read
 from cwn_lite.figures.text import inline
 
 
@@ -68,8 +68,7 @@ def quiz_html(*questions: Question) -> str:
     """
     if not questions:
         raise ValueError("questions is empty; give at least one Question")
-    file = MODULES / "quiz.css"
-    style = file.read_text(encoding="utf-8") if file.is_file() else ".quiz-feedback { display: none }"
+    style = read("quiz.css")
     body = "\n".join(_question(i, question) for i, question in enumerate(questions, 1))
     return (
         f'<form class="quiz" aria-label="Quiz">\n<style>\n{style}</style>\n{body}\n'

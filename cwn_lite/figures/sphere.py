@@ -14,7 +14,7 @@ from torch import Tensor
 from cwn_lite.figures.style import INK, STYLE
 from cwn_lite.projection import project_rows
 
-# The frame of the plane 1ᵀw = 0 and its normal, as in book/explorables/space.js.
+# The frame of the plane 1ᵀw = 0 and its normal, as in explorables/space.js.
 _E1 = torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64) / math.sqrt(2)
 _E2 = torch.tensor([1.0, 1.0, -2.0], dtype=torch.float64) / math.sqrt(6)
 _UP = torch.tensor([1.0, 1.0, 1.0], dtype=torch.float64) / math.sqrt(3)

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from bookcheck.equations import formula
 from bookcheck.latex import holds
-from bookcheck.pages import BOOK
 from paper_numbers import load, look_up
 
-PAPER: dict[str, Any] = load(BOOK / "paper")
+PAPER: dict[str, Any] = load()
 DATA = ("cifar10", "cifar100")
 
 

@@ -93,15 +93,21 @@ def test_without_scripts_there_is_a_figure_or_its_words() -> None:
     assert "<noscript>" in page
 
 
-def test_a_package_installed_without_the_book_shows_the_still_figure(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name in ("explorable", "quiz"):
-        monkeypatch.setattr(import_module(f"cwn_lite.figures.{name}"), "MODULES", tmp_path / "none")
-    page = figures.explorable_html("projection-sphere", {}, alt=ALT, static=figures.sphere())
-    assert "<svg" in page and "<script" not in page
+@pytest.mark.parametrize("file", ["shared.js", "space.js", "projection-sphere.css", "quiz.css"])
+def test_a_file_that_the_package_lacks_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str) -> None:
     question = figures.Question("?", [figures.Choice("a", True, "b"), figures.Choice("c", False, "d")])
-    assert ".quiz-feedback { display: none }" in figures.quiz_html(question)  # the answer can still be opened
+
+    def draw() -> str:
+        page = figures.explorable_html("projection-sphere", {}, alt=ALT, static=figures.sphere())
+        return page + figures.quiz_html(question)
+
+    for path in MODULES.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(import_module("cwn_lite.figures.explorable"), "MODULES", tmp_path)
+    assert "mount(" in draw()
+    (tmp_path / file).unlink()
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{file}'")):
+        draw()
 
 
 def test_a_bundle_holds_each_module_once_and_imports_nothing() -> None:

@@ -110,10 +110,17 @@ def test_policies_that_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "[" * 100_000])
-def test_a_table_of_the_paper_that_is_none(content: str, tmp_path: Path) -> None:
+def test_a_table_of_the_paper_that_is_none(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "PAPER", tmp_path)
     (tmp_path / "table1.json").write_text(content)
     with pytest.raises(LabError, match=r"table1\.json: not the paper's table"):
-        tables.paper_table(tmp_path / "table1.json")
+        tables.table([])
+
+
+def test_a_table_of_the_paper_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "PAPER", tmp_path)
+    with pytest.raises(LabError, match=r"table1\.json: no such file"):
+        tables.table([])
 
 
 # ---- What lies in the way ----

@@ -56,7 +56,7 @@ def test_the_papers_number_stands_beside_the_papers_setting_only() -> None:
     assert tables.paper_error(ours.but(sigma=0.3).values(), PAPER) is None
 
 
-def test_the_books_table_is_found() -> None:
+def test_the_papers_table_is_found() -> None:
     for name, number in {
         "cnn-bn-e200": 5.36,
         "resnet110-ours-c100-e200": 25.16,

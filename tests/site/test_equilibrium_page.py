@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import browse
 import pytest
 from fragments import SLOW, Opener, middle, opener, slider, table
 from looks import boxes_apart, in_every_theme, stands_still
@@ -13,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from cwn_lite import figures
 from cwn_lite.figures.equilibrium import RANGES, equilibrium, norm_path, step_angle, steps_until
-from cwn_lite.figures.explorable import MODULES, bundle
+from cwn_lite.figures.explorable import bundle
 
 ALT = "Length, gradient and angle per step of a reparameterized row, for ten thousand steps of SGD."
 FIGURE = figures.explorable_html("equilibrium", {}, alt=ALT, static=figures.draw_equilibrium())
@@ -286,7 +287,8 @@ def test_axe_finds_nothing_and_colours_can_be_read(open_page: Opener) -> None:
 
 @pytest.mark.parametrize("width", [320, 360, 640, 800])
 def test_nothing_sticks_out_overlaps_or_moves_away(open_page: Opener, width: int) -> None:
-    book = (MODULES.parent / "assets" / "blocks.css").read_text(encoding="utf8")  # its tables are wider than a figure's
+    # The book's tables are wider than a figure's.
+    book = (browse.ROOT / "book" / "assets" / "blocks.css").read_text(encoding="utf8")
     page = open_page(f'<style>{book}</style><div class="bd-article">{FIGURE}</div>', width=width)
     figure = page.locator("figure.explorable")
     tops = set()

@@ -149,7 +149,7 @@ def test_a_false_quote(quoted: str, path: str, problem: str) -> None:
 
 
 def test_the_tables_keep_the_printed_digits() -> None:
-    tables = paper_numbers.load(ROOT / "book" / "paper")
+    tables = paper_numbers.load()
     assert str(paper_numbers.look_up(tables, "table4.cifar100.constant.0.1")) == "21.00"
 
 

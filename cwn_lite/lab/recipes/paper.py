@@ -32,7 +32,7 @@ _AUGMENT: dict[str, dict[str, Any]] = {"": {}, "-fastaa": {"policy": "fastaa", "
 
 
 def cells_of_table_1() -> dict[tuple[str, str, str, str], Recipe]:
-    """Return (data, augmentation, network, method) as the book's ``paper/table1.json`` has them -> recipe."""
+    """Return (data, augmentation, network, method) as ``results/paper/table1.json`` has them -> recipe."""
     networks = {"cnn": "cnn", "resnet110": "resnet-110", "wrn28x10": "wideresnet-28-10"}
     return {
         (_DATA[data]["data"], augment.strip("-") or "standard", networks[net], method): _recipe(

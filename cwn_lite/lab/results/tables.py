@@ -6,16 +6,18 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 from ..errors import LabError
 from ..recipes import METHODS
 from ..recipes.paper import cells_of_table_1
 from ..recipes.recipe import recipe_sha
-from .provenance import checkout
 from .stats import paired_difference, summary
 from .store import Result
+
+PAPER = files("cwn_lite.lab.results") / "paper"
+"""The paper's tables, part of the package, installed or not; the README there says what each file holds."""
 
 # Hash of a recipe -> its place in the paper's Table 1.
 _TABLE_1 = {recipe.sha: place for place, recipe in cells_of_table_1().items()}
@@ -77,7 +79,7 @@ def rows(results: Iterable[Result], paper: dict[str, Any] | None = None) -> list
 
     Args:
         results: what :func:`cwn_lite.lab.results.load` returned.
-        paper: content of the paper's Table 1; ``None`` reads it from the book where there is one.
+        paper: content of the paper's Table 1; ``None`` takes what the package has of it.
 
     Raises:
         LabError: results of one recipe name differ in recipe hash or in data: they are not seeds of one thing.
@@ -123,23 +125,28 @@ def error_text(row: Row) -> str:
     return f"{row.mean:.2f}" if row.std is None else f"{row.mean:.2f} ± {row.std:.2f}"
 
 
-def paper_table(path: Path | None = None) -> dict[str, Any]:
-    """Return the paper's Table 1 as data, empty where the book is not at hand.
+def paper_table(name: str = "table1") -> dict[str, Any]:
+    """Return a table of the paper as data, or its ``settings``.
+
+    Args:
+        name: of a file in `PAPER`, without ``.json``.
 
     Raises:
-        LabError: its file is damaged.
+        LabError: there is no such file, or it is damaged.
+
+    Example:
+        >>> paper_table("table1")["cifar10"]["standard"]["cnn"]["bn"]
+        5.36
     """
-    root = checkout()
-    if path is None and root is not None:
-        path = root / "book" / "paper" / "table1.json"
-    if path is None or not path.is_file():
-        return {}
+    file = PAPER / f"{name}.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise LabError(f"{file}: no such file; it is part of the package, install that again") from error
     except (ValueError, RecursionError) as error:
-        raise LabError(f"{path}: not the paper's table ({error}); restore it") from error
+        raise LabError(f"{file}: not the paper's table ({error}); restore it") from error
     if not isinstance(content, dict):
-        raise LabError(f"{path}: not the paper's table; restore it")
+        raise LabError(f"{file}: not the paper's table; restore it")
     return content
 
 

@@ -93,7 +93,7 @@ def evaluate(expression: str) -> float:
     """Return the value of an expression in pi, e, sqrt, exp, log, Phi and `paper('settings.…')`."""
     names: dict[str, Any] = {"pi": pi, "e": e, "sqrt": sqrt, "exp": exp, "log": log}
     names["Phi"] = lambda x: (1 + erf(x / sqrt(2))) / 2
-    names["paper"] = lambda path: float(look_up(load(BOOK / "paper"), path))
+    names["paper"] = lambda path: float(look_up(load(), path))
     return float(eval(compile(expression, "constants.json", "eval"), {"__builtins__": {}}, names))
 
 

@@ -1,4 +1,4 @@
-"""Numbers of the paper: each quote equals the data in `book/paper/`."""
+"""Numbers of the paper: each quote equals the data of the lab."""
 
 import re
 from functools import cache
@@ -6,7 +6,7 @@ from typing import Any
 
 import paper_numbers
 
-from bookcheck.pages import BOOK, Page
+from bookcheck.pages import Page
 from bookcheck.prose import without_code
 
 QUOTE = re.compile(r"\{paper\}`([^`]*)`")
@@ -15,7 +15,7 @@ QUOTE = re.compile(r"\{paper\}`([^`]*)`")
 @cache
 def tables() -> dict[str, Any]:
     """Return the paper's tables and settings, with numbers as the digits printed."""
-    return paper_numbers.load(BOOK / "paper")
+    return paper_numbers.load()
 
 
 def check(page: Page) -> list[str]:
