@@ -13,6 +13,7 @@ from cwn_lite.lab.augment.policy import apply_policy
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.training import Trainer
+from cwn_lite.lab.training.images import ImageTask
 
 
 @pytest.mark.parametrize("side", [1, 4, 5, 16])
@@ -60,7 +61,8 @@ def photographs() -> Dataset:
 def test_the_trainer_applies_a_policy_before_the_crop(photographs: Dataset) -> None:
     recipe = Recipe.of(name="a", method="bn", depth=3, width=4, batch=8, epochs=1, policy="autoaugment")
     trainer = Trainer(recipe, 0, photographs)
-    plan = trainer._plan
+    assert isinstance(trainer.task, ImageTask)
+    plan = trainer.task.plan
     assert plan.operations is not None and plan.shift is not None and plan.flip is not None
     trainer.step()
     x, target, _ = trainer._next_batch()
@@ -69,9 +71,11 @@ def test_the_trainer_applies_a_policy_before_the_crop(photographs: Dataset) -> N
     changed = apply_policy(images, plan.operations[where])
     assert not torch.equal(changed, images)
     expected = crop_flip(changed, plan.shift[where], plan.flip[where])
-    assert torch.equal(x, trainer._normalize(expected))
+    assert torch.equal(x, trainer.task.normalize(expected))
     assert torch.equal(target, photographs.train_labels[plan.order[where]])
-    plain = Trainer(recipe.but(policy="none"), 0, photographs)._plan
+    without = Trainer(recipe.but(policy="none"), 0, photographs).task
+    assert isinstance(without, ImageTask)
+    plain = without.plan
     assert plain.operations is None and torch.equal(plain.order, plan.order)
     assert plain.shift is not None and torch.equal(plain.shift, plan.shift)
 

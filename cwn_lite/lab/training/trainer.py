@@ -15,19 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import record_function
 
-from ..augment import policy
-from ..augment.plan import EpochPlan, cutout
-from ..data import Dataset, select
+from ..data import Dataset
 from ..errors import LabError
 from ..measure import grad_norm, row_norms
 from ..nets.methods import build
 from ..recipes import Recipe
 from ..recipes.parts import CWO
 from ..seeding import derive
+from .images import ImageTask
 from .schedule import learning_rate
+from .task import Task
 from .world import World
 
-EVAL_BATCH = 500
 # How often a GPU is asked whether the loss is still finite: asking makes the CPU wait for it.
 CHECK_EVERY = {"cpu": 1, "cuda": 50}
 
@@ -72,20 +71,13 @@ class Trainer:
     ) -> None:
         self.recipe, self.seed, self.device = recipe, seed, torch.device(device)
         self.world = World() if world is None else world
-        data = select(data, recipe)
-        if not data.std.all():
-            raise LabError(f"{data.name}: a channel is the same all over the training images, which teach nothing then")
-        self._policy = policy.load(recipe.data.policy, policies)
-        _check_world(recipe, len(data.train_labels), self.world)
+        self.task: Task = ImageTask(recipe, seed, data, self.device, policies)
+        _check_world(recipe, self.task.train_count, self.world)
         self.model, self.optimizer, self.constraint = build(recipe, seed, self.device)
         # What a step calls: the model, or what wraps or compiles it.
         self._network: Callable[[Tensor], Any] = self.world.wrap(self.model, self.device)
         self.compiled = False
-        self._tensors = tuple(
-            part.to(self.device) for part in (data.train_images, data.train_labels, data.test_images, data.test_labels)
-        )
-        self._mean, self._std = (part.to(self.device).view(1, -1, 1, 1) for part in (data.mean, data.std))
-        self.steps_per_epoch = math.ceil(len(data.train_labels) / recipe.training.batch)
+        self.steps_per_epoch = math.ceil(self.task.train_count / recipe.training.batch)
         self.epoch = self.batch = 0
         self.curve: list[dict[str, float]] = []
         self.epoch_s: list[float] = []
@@ -95,7 +87,6 @@ class Trainer:
         self._first_bad = torch.tensor(-1, device=self.device)
         self._largest_norm = torch.zeros((), dtype=torch.float64, device=self.device)
         self._seconds = 0.0
-        self._plan = self._draw_plan()
         torch.manual_seed(derive(seed, "noise"))  # ScaleBias draws from the global generator
 
     @property
@@ -170,13 +161,13 @@ class Trainer:
 
     def _rehearse(self) -> None:
         """Run forward and backward on both sizes of a batch, project, evaluate; the caller restores the state."""
-        n = len(self._tensors[1])
+        n, batch = self.task.train_count, self.recipe.training.batch
         self.model.train()
-        for size in {min(self.recipe.training.batch, n), n % self.recipe.training.batch or self.recipe.training.batch}:
+        for size in {min(batch, n), n % batch or batch}:
             part = self.world.part(size)
             for _ in range(3):  # a CUDA graph is recorded at the second or third call
-                loss = F.cross_entropy(self._forward(self._normalize(self._tensors[0][part])), self._tensors[1][part])
-                loss.backward()
+                x, labels = self.task.first(part)
+                F.cross_entropy(self._forward(x), labels).backward()
                 self.optimizer.zero_grad(set_to_none=True)
         if self.constraint is not None:
             self.constraint.project()
@@ -184,15 +175,10 @@ class Trainer:
 
     def _next_batch(self) -> tuple[Tensor, Tensor, float]:
         """Return this process's input, its labels, and the weight of its mean loss in the whole batch's."""
-        images, labels = self._tensors[:2]
-        size = min(self.recipe.training.batch, len(labels) - self.batch * self.recipe.training.batch)
-        part = self.world.part(size)
-        step = self.batch, self.recipe.training.batch, part
-        batch, index = self._plan.batch(images, *step)
-        x, hole = self._normalize(batch), self._plan.holes(*step)
-        if hole is not None:
-            x = cutout(x, hole, self.recipe.data.cutout)
-        return x, labels[index], len(index) * self.world.size / size
+        batch = self.recipe.training.batch
+        size = min(batch, self.task.train_count - self.batch * batch)
+        x, labels = self.task.batch(self.batch, self.world.part(size))
+        return x, labels, len(labels) * self.world.size / size
 
     @torch.no_grad()
     def _count(self, logits: Tensor, loss: Tensor, target: Tensor) -> None:
@@ -206,22 +192,20 @@ class Trainer:
     @torch.no_grad()
     def evaluate(self) -> tuple[float, float]:
         """Return mean loss and error in per cent on the test set, without augmentation or noise."""
-        images, labels = self._tensors[2:]
         self.world.share_buffers(self.model)
         self.model.eval()
         network = self._network if self.world.size == 1 else self.model
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        batches = list(zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH), strict=True))
-        for batch, target in batches[self.world.rank :: self.world.size]:
-            logits = self._forward(self._normalize(batch), network)
+        for x, target in self.task.test(self.world.rank, self.world.size):
+            logits = self._forward(x, network)
             loss = F.cross_entropy(logits, target, reduction="sum").double()
             sums += torch.stack([loss, (logits.argmax(1) != target).sum().double()])
         loss_sum, wrong = self.world.total(sums).tolist()
-        return loss_sum / len(labels), 100 * wrong / len(labels)
+        return loss_sum / self.task.test_count, 100 * wrong / self.task.test_count
 
     def progress(self) -> tuple[float, float]:
         """Return mean training loss and error in per cent of the epoch under way, of this process's images."""
-        seen = max(1.0, min(self.batch * self.recipe.training.batch, len(self._tensors[1])) / self.world.size)
+        seen = max(1.0, min(self.batch * self.recipe.training.batch, self.task.train_count) / self.world.size)
         loss, wrong, _ = self._sums.tolist()
         return loss / seen, 100 * wrong / seen
 
@@ -252,30 +236,16 @@ class Trainer:
         self._largest_norm.copy_(state["largest_norm"])
         self.curve, self.epoch_s = list(state["curve"]), list(state["epoch_s"])
         self._seconds, self.diverged = state["seconds"], state["diverged"]
-        self._plan = self._draw_plan()
+        self.task.start(self.epoch)
         torch.set_rng_state(state["rng"].cpu())
         if self.device.type == "cuda" and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
-
-    def _normalize(self, batch: Tensor) -> Tensor:
-        x = (batch.float() - self._mean) / self._std
-        return x.contiguous(memory_format=torch.channels_last)
 
     def _forward(self, x: Tensor, network: Callable[[Tensor], Any] | None = None) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             logits = (self._network if network is None else network)(x)
         assert isinstance(logits, Tensor)
         return logits.float()
-
-    def _draw_plan(self) -> EpochPlan:
-        return EpochPlan.draw(
-            self.seed,
-            self.epoch,
-            len(self._tensors[1]),
-            augment=self.recipe.data.augment != "none",
-            policy=self._policy,
-            holes=self.recipe.data.cutout > 0,
-        ).to(self.device)
 
     def _check(self) -> None:
         first_bad = int(self.world.largest(self._first_bad))
@@ -286,7 +256,7 @@ class Trainer:
         self.diverged = {"epoch": step // self.steps_per_epoch, "step": step, "reason": reason}
 
     def _finish_epoch(self) -> None:
-        n = len(self._tensors[1])
+        n = self.task.train_count
         loss, wrong, norm = self.world.total(self._sums).tolist()
         norm /= self.world.size  # of the whole gradient, the same in every process
         test_loss, test_error = self.evaluate()
@@ -311,7 +281,7 @@ class Trainer:
         self._sums.zero_()
         self._largest_norm.zero_()
         if not self.done:
-            self._plan = self._draw_plan()
+            self.task.start(self.epoch)
 
 
 def _check_world(recipe: Recipe, images: int, world: World) -> None:

@@ -1,0 +1,78 @@
+"""Images to train and test on, whole on the device: the batches of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..augment import policy
+from ..augment.plan import EpochPlan, cutout
+from ..data import Dataset, select
+from ..errors import LabError
+from ..recipes import Recipe
+from .task import TEST_BATCH
+
+
+class ImageTask:
+    """Batches of images, augmented on the device; see :class:`cwn_lite.lab.training.task.Task`.
+
+    Args:
+        recipe: its ``data`` says which images of the set, and what is done to them.
+        seed: of the order of the images and of what is done to each.
+        data: the data set that the recipe names.
+        device: where the images are kept, and the batches made.
+        policies: the file of Fast AutoAugment's policies, for a recipe that wants them.
+
+    Raises:
+        LabError: the policies are not in the file, or a channel has the same value in all training images.
+    """
+
+    def __init__(
+        self, recipe: Recipe, seed: int, data: Dataset, device: torch.device, policies: Path | None = None
+    ) -> None:
+        data = select(data, recipe)
+        if not data.std.all():
+            raise LabError(f"{data.name}: a channel is the same all over the training images, which teach nothing then")
+        self._wish, self._seed, self._device = recipe.data, seed, device
+        self._batch = recipe.training.batch
+        self._policy = policy.load(recipe.data.policy, policies)
+        self._images, self._labels = data.train_images.to(device), data.train_labels.to(device)
+        self._test = data.test_images.to(device), data.test_labels.to(device)
+        self._mean, self._std = (part.to(device).view(1, -1, 1, 1) for part in (data.mean, data.std))
+        self.train_count, self.test_count = len(data.train_labels), len(data.test_labels)
+        self.plan: EpochPlan
+        self.start(0)
+
+    def start(self, epoch: int) -> None:
+        """Draw the order of an epoch and what is done to each image."""
+        self.plan = EpochPlan.draw(
+            self._seed,
+            epoch,
+            self.train_count,
+            augment=self._wish.augment != "none",
+            policy=self._policy,
+            holes=self._wish.cutout > 0,
+        ).to(self._device)
+
+    def batch(self, step: int, part: slice) -> tuple[Tensor, Tensor]:
+        """Return the normalized images (B, C, H, W) of a step, or one process's part of them, and their labels."""
+        images, index = self.plan.batch(self._images, step, self._batch, part)
+        x, hole = self.normalize(images), self.plan.holes(step, self._batch, part)
+        return (x if hole is None else cutout(x, hole, self._wish.cutout)), self._labels[index]
+
+    def first(self, part: slice) -> tuple[Tensor, Tensor]:
+        """Return training images as they are, and their labels."""
+        return self.normalize(self._images[part]), self._labels[part]
+
+    def test(self, rank: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the test set in batches; of several processes each takes its own."""
+        batches = list(zip(*(part.split(TEST_BATCH) for part in self._test), strict=True))
+        for images, labels in batches[rank::processes]:
+            yield self.normalize(images), labels
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Return images with the training set's mean and deviation per channel taken out, in channels-last order."""
+        return ((images.float() - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
