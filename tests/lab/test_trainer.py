@@ -13,6 +13,7 @@ from cwn_lite.lab import Recipe, measure, recipes
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.recipes import METHODS
 from cwn_lite.lab.training import Trainer
+from cwn_lite.lab.training.images import ImageTask
 
 # Losses of the first five steps with seed 0. A refactoring leaves them as they are.
 GOLDEN = {
@@ -109,7 +110,8 @@ def test_an_epoch_is_what_a_plain_loop_computes(tiny: Recipe, toy: Dataset) -> N
         memory_format=torch.channels_last
     )
     loss_sum, wrong, norms = 0.0, 0, []
-    for step, index in enumerate(trainer._plan.order.split(16)):
+    assert isinstance(trainer.task, ImageTask)
+    for step, index in enumerate(trainer.task.plan.order.split(16)):
         for group in optimizer.param_groups:
             group["lr"] = 0.05 * (1 + math.cos(math.pi * step / 4))
         logits = model(x[index])
