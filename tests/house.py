@@ -17,7 +17,10 @@ MOST_LINES = 350
 LAYERS = {
     "core": ({"core"}, {"torch"}),
     "figures": ({"figures", "core"}, {"torch", "matplotlib", "cycler", "IPython", "numpy"}),
-    "lab": ({"lab", "core"}, {"torch", "torchvision", "numpy", "PIL", "tqdm", "sklearn", "scipy", "filelock"}),
+    "lab": (
+        {"lab", "core"},
+        {"torch", "torchvision", "numpy", "PIL", "tqdm", "sklearn", "scipy", "filelock", "h5py"},
+    ),
 }
 # Room of the lab -> the rooms it may import; the ground floor, which any may import, is what lies in `lab` itself.
 ROOMS = {

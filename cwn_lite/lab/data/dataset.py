@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from ..seeding import generator
 from . import archive, folder
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
+Labelled = tuple[NDArray[Any], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -194,12 +196,12 @@ def select(dataset: Dataset, recipe: Recipe) -> Dataset:
     )
 
 
-def content_hash(train: Split, test: Split) -> str:
-    """Return the SHA-256 over both splits: shape, decoded pixels, labels (little-endian int64)."""
+def content_hash(train: Labelled, test: Labelled) -> str:
+    """Return the SHA-256 over both splits: shape, decoded pixels or coordinates, labels, all little-endian."""
     digest = hashlib.sha256()
-    for images, labels in (train, test):
-        digest.update(repr(images.shape).encode())
-        digest.update(np.ascontiguousarray(images).data)
+    for content, labels in (train, test):
+        digest.update(repr(content.shape).encode())
+        digest.update(np.ascontiguousarray(content, dtype=content.dtype.newbyteorder("<")).data)
         digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
     return digest.hexdigest()
 

@@ -265,7 +265,7 @@ def initialize(model: nn.Module, generator: torch.Generator) -> None:
         generator: the stream.
     """
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv1d | nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
         elif isinstance(module, nn.Linear):
             bound = module.in_features**-0.5
