@@ -154,7 +154,8 @@ def test_it_learns(tiny: Recipe, toy: Dataset) -> None:
 @pytest.mark.parametrize("augment", ["crop4-flip", "none"])
 def test_augmentation_is_as_the_recipe_says(augment: str, tiny: Recipe, toy: Dataset) -> None:
     trainer = Trainer(tiny.but(augment=augment), 0, toy)
-    batch, index = trainer._plan.batch(toy.train_images, 0, 16)
+    assert isinstance(trainer.task, ImageTask)
+    batch, index = trainer.task.plan.batch(toy.train_images, 0, 16)
     assert torch.equal(batch, toy.train_images[index]) == (augment == "none")
 
 
