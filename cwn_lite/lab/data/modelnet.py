@@ -72,7 +72,7 @@ def files(folder: Path, split: str) -> list[Path]:
         numbered = {
             int(n[1]): f for f in folder.iterdir() if (n := re.fullmatch(rf"ply_data_{split}(\d+)\.h5", f.name))
         }
-        found = [numbered.get(k, folder / f"ply_data_{split}{k}.h5") for k in range(max(numbered, default=-1) + 1)]
+        found = [numbered.get(k, folder / f"ply_data_{split}{k}.h5") for k in range(len(numbered))]
     if not found:
         raise LabError(f"{folder}: no files ply_data_{split}*.h5; {_AGAIN}")
     for file in found:
