@@ -21,12 +21,14 @@ import torch
 from . import data, recipes, results
 from .cells import Options, run
 from .cells.cell import FinishedError, default_runs, pick_device
-from .cells.fill import Forecast, fill, missing
+from .cells.fill import Cell, Forecast, fill, missing
 from .cells.profiling import profile
-from .data import Dataset
+from .data import Clouds, Dataset
+from .data.kinds import EMBEDDED
 from .disk.lock import BusyError
 from .disk.paths import check_folder, expand
 from .errors import LabError
+from .recipes.parts import Images
 from .results import listing
 from .results.deviations import deviations
 from .results.tables import table
@@ -142,12 +144,12 @@ def _fill(arguments: argparse.Namespace) -> int:
         return _fill_together(arguments.given, arguments)
     options = replace(_options(arguments), deadline=time.monotonic() + 60 * arguments.minutes)
     cells = missing(options, arguments.seeds, arguments.only)
-    if arguments.data is None and any(cell.recipe.data.kind != "digits" for cell in cells):
-        print("without --data only the recipes on embedded digits can run", file=sys.stderr)
-        cells = [cell for cell in cells if cell.recipe.data.kind == "digits"]
-    if arguments.policies is None and any(cell.recipe.data.policy == "fastaa" for cell in cells):
+    if arguments.data is None and any(cell.recipe.data.kind not in EMBEDDED for cell in cells):
+        print("without --data only the recipes on embedded data can run", file=sys.stderr)
+        cells = [cell for cell in cells if cell.recipe.data.kind in EMBEDDED]
+    if arguments.policies is None and any(map(_wants_policies, cells)):
         print("without --policies the recipes on Fast AutoAugment cannot run", file=sys.stderr)
-        cells = [cell for cell in cells if cell.recipe.data.policy != "fastaa"]
+        cells = [cell for cell in cells if not _wants_policies(cell)]
     counts: Counter[str] = Counter()
     errors = 0
     if arguments.nice and hasattr(os, "nice"):
@@ -157,7 +159,7 @@ def _fill(arguments: argparse.Namespace) -> int:
         recorded = results.load(options.out)
     forecast, waiting = Forecast(recorded), list(cells)
 
-    def load(kind: str) -> Dataset:
+    def load(kind: str) -> Dataset | Clouds:
         return data.load(kind, arguments.data)
 
     for cell, outcome in fill(cells, load, options):
@@ -184,6 +186,10 @@ def _fill(arguments: argparse.Namespace) -> int:
         return 2
     stopped_early = counts["begun"] and time.monotonic() < options.deadline
     return 130 if stopped_early else 0
+
+
+def _wants_policies(cell: Cell) -> bool:
+    return isinstance(cell.recipe.data, Images) and cell.recipe.data.policy == "fastaa"
 
 
 def _say(text: str) -> None:

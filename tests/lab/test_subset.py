@@ -14,13 +14,13 @@ def rows(images: torch.Tensor) -> set[bytes]:
 
 
 def test_all_images_by_default(tiny: Recipe, digits: Dataset) -> None:
-    assert data.select(digits, tiny) is digits
+    assert data.select(digits, tiny.data) is digits
 
 
 @pytest.mark.parametrize(("train", "validation"), [(None, 300), (200, 0), (500, 300)])
 def test_parts_are_disjoint(train: int | None, validation: int, tiny: Recipe, digits: Dataset) -> None:
     recipe = tiny.but(train_images=train, validation=validation)
-    part = data.select(digits, recipe)
+    part = data.select(digits, recipe.data)
     n = len(digits.train_labels)
     assert len(part.train_labels) == len(part.train_images) == (train or n - validation)
     whole = rows(digits.train_images)
@@ -41,14 +41,14 @@ def test_parts_are_disjoint(train: int | None, validation: int, tiny: Recipe, di
 
 
 def test_smaller_subsets_are_parts_of_larger_ones(tiny: Recipe, digits: Dataset) -> None:
-    small, large = (data.select(digits, tiny.but(train_images=n)) for n in (100, 400))
+    small, large = (data.select(digits, tiny.but(train_images=n).data) for n in (100, 400))
     assert torch.equal(large.train_images[:100], small.train_images)
 
 
 def test_more_than_there_is_is_refused(tiny: Recipe, toy: Dataset) -> None:
     for changes in ({"train_images": 61}, {"train_images": 40, "validation": 21}, {"validation": 60}):
         with pytest.raises(LabError, match="toy has 60 training images"):
-            data.select(toy, tiny.but(**changes))
+            data.select(toy, tiny.but(**changes).data)
 
 
 def test_the_trainer_and_the_result_know(tiny: Recipe, toy: Dataset, options: Options) -> None:

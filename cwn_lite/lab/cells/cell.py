@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 from .. import results
-from ..data import Dataset
+from ..data import Clouds, Dataset
 from ..disk import checkpoint, lock
 from ..disk.files import check_writable, keep_out_of_git, sweep, write_atomically
 from ..errors import LabError
@@ -95,7 +95,7 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | None:
+def run(recipe: Recipe, seed: int, data: Dataset | Clouds, options: Options) -> Result | None:
     """Train a cell to its end, from its checkpoint if there is one, and write the result.
 
     Args:
@@ -145,7 +145,7 @@ def run(recipe: Recipe, seed: int, data: Dataset, options: Options) -> Result | 
                 raise MachineError(f"{recipe.name} seed {seed} stopped: {failure}; nothing is recorded") from error
             trace = traceback.format_exc().encode("utf-8", "backslashreplace")
             write_atomically(cell / "traceback.txt", trace, overwrite=True)
-        result = record.make(trainer, data, session, failure)
+        result = record.make(trainer, session, failure)
         if options.world.leads:
             results.write(result, options.out)
             saved_state.unlink(missing_ok=True)

@@ -26,6 +26,7 @@ GPU: tuple[tuple[str, ...], ...] = (
     ("wrn28x10-*-e200",),
     ("batch-wrn28x10-*",),
     ("ablate-wrn28x10-*",),
+    ("modelnet40-*",),
 )
 CPU: tuple[tuple[str, ...], ...] = (
     (
@@ -44,6 +45,7 @@ CPU: tuple[tuple[str, ...], ...] = (
     ("grid16-*",),
     ("grid20-*",),
     ("resnet20-*",),
+    ("points-*",),
     ("angular-*",),
     ("search-*",),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as torch_profile
 
-from ..data import Dataset
+from ..data import Clouds, Dataset
 from ..errors import LabError
 from ..recipes import Recipe
 from ..training import Trainer
@@ -16,7 +16,7 @@ WARM_UP, STEPS = 3, 20
 TOP = 10
 
 
-def profile(recipe: Recipe, data: Dataset, options: Options) -> str:
+def profile(recipe: Recipe, data: Dataset | Clouds, options: Options) -> str:
     """Train a few steps and return a table of the parts of a step, then of its most expensive operations.
 
     Nothing is written. On a GPU the time of a part is that of the device, except where it waits for the processor;
@@ -45,7 +45,7 @@ def profile(recipe: Recipe, data: Dataset, options: Options) -> str:
     events = {event.key: event for event in profiler.key_averages()}
     span = max(e.time_range.end for e in profiler.events()) - min(e.time_range.start for e in profiler.events())
     lines = [
-        f"{recipe.name}: {1e-3 * span / steps:.2f} ms per step of {recipe.training.batch} images, {steps} steps",
+        f"{recipe.name}: {1e-3 * span / steps:.2f} ms per step of {recipe.training.batch} samples, {steps} steps",
         f"{'part':28} {'ms':>9} {'share':>7}",
     ]
     for part in PARTS:

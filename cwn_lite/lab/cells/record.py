@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ..data import Dataset, select
 from ..measure import parameter_count, weights_sha256
 from ..recipes.parts import CWO
 from ..results import Result, provenance
@@ -62,7 +61,7 @@ def _skipped(trainer: Trainer) -> dict[str, str]:
     return {name: reason + (own if "classifier" in reason else "") for name, reason in skipped.items()}
 
 
-def make(trainer: Trainer, data: Dataset, session: Session, failure: str | None = None) -> Result:
+def make(trainer: Trainer, session: Session, failure: str | None = None) -> Result:
     """Return the result of a run that is done, diverged, or failed with ``failure``."""
     sessions = session.records()
     reason = trainer.diverged
@@ -80,7 +79,7 @@ def make(trainer: Trainer, data: Dataset, session: Session, failure: str | None 
         **session.source,
         env=session.env,
         sessions=sessions,
-        data=dict(select(data, trainer.recipe).record),
+        data=dict(trainer.task.record),
         started=sessions[0]["started"],
         wall_s=round(sum(record["wall_s"] for record in sessions), 1),
         epoch_s=trainer.epoch_s,

@@ -1,6 +1,7 @@
-"""Images, point clouds and labels: archives, folders and single files, read and checked."""
+"""Images and point clouds with their labels: archives, folders, meshes and single files, read and checked."""
 
-from .clouds import CLOUD_SHAPES, Clouds, build_clouds, load_clouds
-from .dataset import SHAPES, Dataset, build, load, select
+from .clouds import Clouds
+from .dataset import Dataset, build, select
+from .kinds import load
 
-__all__ = ["CLOUD_SHAPES", "SHAPES", "Clouds", "Dataset", "build", "build_clouds", "load", "load_clouds", "select"]
+__all__ = ["Clouds", "Dataset", "build", "load", "select"]

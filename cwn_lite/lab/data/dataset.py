@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..disk.paths import expand
 from ..errors import LabError
-from ..recipes import Recipe
+from ..recipes.parts import Images
 from ..seeding import generator
 from . import archive, folder
 
@@ -163,26 +163,25 @@ def build(train: Split, test: Split, name: Callable[[str], str]) -> Dataset:
     )
 
 
-def select(dataset: Dataset, recipe: Recipe) -> Dataset:
+def select(dataset: Dataset, wish: Images) -> Dataset:
     """Return the images that a recipe trains and tests on: all, or its part of a fixed random order.
 
     The order is the same for every seed and method. Name, hash and pixel statistics stay those of the whole.
 
     Args:
         dataset: the whole data set.
-        recipe: its ``train_images`` come from the front of the order, its ``validation`` images from the end.
+        wish: its ``train_images`` come from the front of the order, its ``validation`` images from the end.
 
     Raises:
         LabError: the training set has fewer images than the recipe wants.
     """
-    wish = recipe.data
     if wish.train_images is None and not wish.validation:
         return dataset
     n = len(dataset.train_labels)
     kept = n - wish.validation if wish.train_images is None else wish.train_images
     if kept < 1 or kept + wish.validation > n:
         wanted = f"{kept} to train and {wish.validation} to validate"
-        raise LabError(f"{recipe.name}: {dataset.name} has {n} training images, the recipe wants {wanted}")
+        raise LabError(f"{dataset.name} has {n} training images, the recipe wants {wanted}")
     order = torch.randperm(n, generator=generator(0, "subset"))
     train = order[:kept]
     chosen = dataclasses.replace(

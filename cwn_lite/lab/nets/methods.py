@@ -12,22 +12,26 @@ from torch import nn
 
 import cwn_lite as cwn
 
-from ..data import SHAPES
+from ..data.dataset import SHAPES
+from ..data.kinds import classes
 from ..measure import trained_weight
 from ..recipes import Recipe, parts
 from ..seeding import generator
 from ..vision import import_torchvision
+from .dgcnn import DGCNN
 from .networks import CNN, Block, Norm, ResNet, WideBlock, WideResNet, initialize
 from .reparameterize import RowGain, centered_weight_norm, weight_norm
 
+Layer = nn.Conv1d | nn.Conv2d | nn.Linear
 
-def _standardize(layer: nn.Conv2d, method: parts.Method) -> nn.Conv2d:
+
+def _standardize(layer: Layer, method: parts.Method) -> Layer:
     assert isinstance(method, parts.Standardization)
     return cwn.weight_standardization(layer, gain=method.ws_gain)
 
 
 # Method -> what it puts between the trained tensor and the convolution.
-REPARAMETERIZE: dict[str, Callable[[nn.Conv2d, parts.Method], nn.Conv2d]] = {
+REPARAMETERIZE: dict[str, Callable[[Layer, parts.Method], Layer]] = {
     **dict.fromkeys(("ws", "ws+bn", "ws+gn"), _standardize),
     "wn": lambda layer, _: weight_norm(layer),
     "cwn": lambda layer, _: centered_weight_norm(layer),
@@ -46,7 +50,7 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     """Build model, optimizer and constraint of a recipe.
 
     ========= ======================= ====================== ===========================
-    method    after each convolution  weights                optimizer
+    method    after each layer        weights                optimizer
     ========= ======================= ====================== ===========================
     ours      scale and bias, noise   themselves             SGD, then the projection
     bn        BatchNorm               themselves             SGD
@@ -60,7 +64,7 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     ========= ======================= ====================== ===========================
 
     With ``steps="angular"`` the optimizer is :class:`cwn_lite.AngularMuon` for all methods: the trained tensors of the
-    convolutions turn. The classifier is never standardized, and constrained only where the recipe says so. All methods
+    layers turn. The classifier is never standardized, and constrained only where the recipe says so. All methods
     draw the same initial weights from a seed; ours projects them.
 
     Args:
@@ -88,11 +92,11 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
             spherize=method.spherize,
         )
     else:
-        for layer in _convolutions(model) if method.kind in REPARAMETERIZE else ():
+        for layer in normalized_layers(model) if method.kind in REPARAMETERIZE else ():
             REPARAMETERIZE[method.kind](layer, method)
         _start_branches(model, recipe)
     with torch.no_grad():
-        for layer in _convolutions(model):
+        for layer in normalized_layers(model):
             trained_weight(layer).mul_(recipe.training.init_scale)
     # On the device before the optimizer sees the parameters; channels-last is the faster layout on both. (torch's
     # overloads of `to` do not know that a module takes a memory format.)
@@ -108,7 +112,7 @@ def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.
         # One kernel for all parameters on a GPU; on a CPU torch's default, with which the recorded runs were made.
         fused = True if device.type == "cuda" else None
         return torch.optim.SGD(_groups(model, steps), lr=steps.lr, momentum=steps.momentum, fused=fused)
-    turning = [trained_weight(layer) for layer in _convolutions(model)]
+    turning = [trained_weight(layer) for layer in normalized_layers(model)]
     turns = {id(weight) for weight in turning}
     groups = _decayed_and_free(model, steps.weight_decay)
     for group in groups:
@@ -153,13 +157,20 @@ def group_norm(groups: int, channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(max(g for g in range(1, groups + 1) if channels % g == 0), channels)
 
 
-def _convolutions(model: nn.Module) -> list[nn.Conv2d]:
-    return [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+def normalized_layers(model: nn.Module) -> list[Layer]:
+    """Return the layers that a method acts on: convolutions and linear layers, but for the classifier.
+
+    Args:
+        model: its last ``nn.Linear`` is the classifier.
+    """
+    maps = [module for module in model.modules() if isinstance(module, Layer)]
+    classifier = [module for module in maps if isinstance(module, nn.Linear)][-1:]
+    return [module for module in maps if module not in classifier]
 
 
 def _start_branches(model: nn.Module, recipe: Recipe) -> None:
     """Set the scale that ends each residual branch, where the method has one: a layer's, or the row gain's."""
-    if isinstance(recipe.net, parts.CNN):
+    if isinstance(recipe.net, parts.CNN | parts.DGCNN):
         return
     gamma = recipe.net.residual_gamma
     for block in model.modules():
@@ -190,7 +201,11 @@ def _network(recipe: Recipe) -> nn.Module:
         norm = partial(group_norm, recipe.method.groups)
     else:
         norm = None
-    net, shape = recipe.net, SHAPES[recipe.data.kind]
+    net = recipe.net
+    if isinstance(net, parts.DGCNN):
+        labels = classes(recipe.data.kind)
+        return DGCNN(net.width, k=net.k, classes=labels, dropout=net.dropout, norm=norm)
+    shape = SHAPES[recipe.data.kind]
     if isinstance(net, parts.ImageNetResNet):
         model: nn.Module = import_torchvision().models.resnet18(num_classes=shape.classes, norm_layer=norm)
         return model

@@ -256,21 +256,22 @@ def residual_scaling(blocks: int, alpha: float | None, starts: Container[int] = 
 def initialize(model: nn.Module, generator: torch.Generator) -> None:
     """Draw all weights anew, layer by layer, from one stream.
 
-    Convolutions get He's normal initialization (variance 2 / fan-in), linear layers the uniform one of torch
-    (bound 1 / sqrt(fan-in)), biases 0. The draws do not depend on which normalization the model has, so
-    methods that share a seed start from the same weights.
+    Convolutions and hidden linear layers get He's normal initialization (variance 2 / fan-in), the classifier the
+    uniform one of torch (bound 1 / sqrt(fan-in)), biases 0. The draws do not depend on which normalization the model
+    has, so methods that share a seed start from the same weights.
 
     Args:
         model: changed in place.
         generator: the stream.
     """
+    classifier = [module for module in model.modules() if isinstance(module, nn.Linear)][-1:]
     for module in model.modules():
-        if isinstance(module, nn.Conv1d | nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-        elif isinstance(module, nn.Linear):
-            bound = module.in_features**-0.5
+        if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+            continue
+        if module in classifier:
+            bound = module.weight.shape[1] ** -0.5
             nn.init.uniform_(module.weight, -bound, bound, generator=generator)
         else:
-            continue
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 import cwn_lite as cwn
 
-ModuleT = TypeVar("ModuleT", nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+ModuleT = TypeVar("ModuleT", bound=nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
 
 
 class RowGain(nn.Module):

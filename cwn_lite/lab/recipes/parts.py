@@ -50,6 +50,24 @@ class Images(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Points(Record):
+    """Which point clouds, and what is done to them in training.
+
+    Args:
+        kind: name of the data set.
+        augment: ``turn-jitter`` (each cloud turned about its upright axis, each point moved a little; the paper's), or
+            ``none``.
+        points: points per cloud, of those that a cloud has: in training others each time, in tests the first ones.
+        validation: so many training clouds of a fixed random order are held out and take the test set's place.
+    """
+
+    kind: str = "shapes"
+    augment: str = field(default="turn-jitter", metadata={"choices": ("turn-jitter", "none")})
+    points: int = field(default=1024, metadata={"above": 0})
+    validation: int = field(default=0, metadata={"least": 0})
+
+
+@dataclass(frozen=True, kw_only=True)
 class CNN(Record):
     """The paper's CNN.
 
@@ -123,6 +141,28 @@ class ImageNetResNet(Record):
         super().__post_init__()
         if (self.depth, self.width) != (18, 64):
             raise ValueError(f"depth={self.depth}, width={self.width}: imagenet-resnet has 18 layers and width 64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DGCNN(Record):
+    """Wang et al.'s network for point clouds.
+
+    Args:
+        kind: ``dgcnn``.
+        width: channels of the first edge convolution; 64 is the paper's.
+        k: nearest neighbours of a point; 20 is the paper's for 1,024 points.
+        dropout: probability with which a hidden linear layer's output is left out.
+    """
+
+    kind: str = "dgcnn"
+    width: int = field(default=64, metadata={"above": 0})
+    k: int = field(default=20, metadata={"above": 0})
+    dropout: float = field(default=0.5, metadata={"least": 0})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dropout >= 1:
+            raise ValueError(f"dropout={self.dropout:g} must be below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,11 +245,12 @@ class GroupedStandardization(Standardization, GroupNorm):
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Record):
-    """How long and how fast. The learning rate is a cosine to 0, step by step.
+    """How long and how fast. The learning rate is a cosine, step by step.
 
     Args:
         kind: name of the steps.
         lr: first learning rate.
+        final_lr: where the cosine ends.
         momentum: of SGD, or of what is orthogonalized.
         weight_decay: of SGD; with angular steps AdamW's, on the classifier.
         batch: images per step; the last step of an epoch takes what is left.
@@ -225,6 +266,7 @@ class Training(Record):
     batch: int = field(default=128, metadata={"above": 0})
     epochs: int = field(default=200, metadata={"above": 0})
     warmup_epochs: int = field(default=0, metadata={"least": 0, "later": True})
+    final_lr: float = field(default=0.0, metadata={"least": 0, "later": True})
     init_scale: float = field(default=1.0, metadata={"above": 0, "later": True})
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from .parts import (
     CNN,
     CWO,
+    DGCNN,
     SGD,
     Angular,
     GroupedStandardization,
@@ -20,18 +21,23 @@ from .parts import (
     ImageNetResNet,
     Images,
     Method,
+    Points,
     ResNet,
     Standardization,
     Training,
 )
 from .record import Record
 
-DATA: dict[str, type[Images]] = dict.fromkeys(("cifar10", "cifar100", "digits", "imagenette64"), Images)
-NETS: dict[str, type[CNN | ResNet | ImageNetResNet]] = {
+DATA: dict[str, type[Images | Points]] = {
+    **dict.fromkeys(("cifar10", "cifar100", "digits", "imagenette64"), Images),
+    **dict.fromkeys(("shapes", "modelnet40"), Points),
+}
+NETS: dict[str, type[CNN | ResNet | ImageNetResNet | DGCNN]] = {
     "cnn": CNN,
     "resnet": ResNet,
     "wrn": ResNet,
     "imagenet-resnet": ImageNetResNet,
+    "dgcnn": DGCNN,
 }
 METHODS: dict[str, type[Method]] = {
     "ours": CWO,
@@ -79,14 +85,17 @@ class Recipe:
     """
 
     name: str
-    data: Images
-    net: CNN | ResNet | ImageNetResNet
+    data: Images | Points
+    net: CNN | ResNet | ImageNetResNet | DGCNN
     method: Method
     training: Training
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
             raise ValueError(f"name={self.name!r}: letters, digits and .+_-, since it names a folder")
+        if isinstance(self.data, Points) != isinstance(self.net, DGCNN):
+            wanted = "net='dgcnn'" if isinstance(self.data, Points) else "a network for images"
+            raise ValueError(f"net={self.net.kind!r}: data={self.data.kind!r} needs {wanted}")
         if isinstance(self.net, ImageNetResNet) and self.method.kind not in ("ours", "bn", "gn", "ws+bn", "ws+gn"):
             raise ValueError(f"method={self.method.kind!r} leaves norms out, which torchvision's networks have")
 
@@ -169,9 +178,10 @@ def _fields(record: Record) -> dict[str, Any]:
     return {key: value for key, value in dataclasses.asdict(record).items() if key != "kind"}
 
 
-def _every_field() -> dict[str, dataclasses.Field[Any]]:
-    records = {record for _, kinds in _PARTS.values() for record in kinds.values()}
-    return {field.name: field for record in records for field in dataclasses.fields(record)}
+def _later_fields() -> dict[str, Any]:
+    records = [record for _, kinds in _PARTS.values() for record in kinds.values()]
+    fields = [field for record in records for field in dataclasses.fields(record)]
+    return {field.name: field.default for field in fields if field.metadata.get("later")}
 
 
 def _belongs(field: str, kinds: Mapping[str, str]) -> str:
@@ -184,6 +194,6 @@ def _belongs(field: str, kinds: Mapping[str, str]) -> str:
 
 
 # Of fields that are younger than recorded results: hashed only where they say more than the default.
-_LATER = {"steps": "sgd", **{f.name: f.default for f in _every_field().values() if f.metadata.get("later")}}
+_LATER = {"steps": "sgd", **_later_fields()}
 # What a recipe may say of fields that it does not have: results once stated all fields.
 _NEUTRAL = {name: default for name, default in _LATER.items() if name != "steps"}

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..data import SHAPES
+from ..data.kinds import title
 from ..recipes import Recipe
-from ..recipes.parts import CNN, CWO, SGD, Angular, GroupNorm, Images, ResNet, Standardization
+from ..recipes.parts import (
+    CWO,
+    DGCNN,
+    SGD,
+    Angular,
+    GroupNorm,
+    ImageNetResNet,
+    Images,
+    Points,
+    ResNet,
+    Standardization,
+)
 
 # Sections 4.1.1-4.1.3: what the paper prints. The learning rates and decays are those of its method.
 _WIDTHS = {("cnn", 9): 64, ("resnet", 110): 16, ("wrn", 28): 160}
-_OURS = {"cnn": (0.1, 1e-3), "resnet": (0.2, 1e-3), "wrn": (0.2, 5e-3)}
+_OURS = {"cnn": (0.1, 1e-3), "resnet": (0.2, 1e-3), "wrn": (0.2, 5e-3), "dgcnn": (0.1, 1e-4)}
 _SCHEDULES = {"cnn": "constant", "resnet": "linear", "wrn": "linear"}
 
 # Whether something is so, and what to say then.
@@ -19,11 +30,11 @@ Words = tuple[bool, str]
 
 
 def deviations(recipe: Mapping[str, Any], data: str) -> list[str]:
-    """Return in words where a recipe leaves the paper's CIFAR settings, then where it fills a gap in them.
+    """Return in words where a recipe leaves the paper's settings, then where it fills a gap in them.
 
     Args:
         recipe: its fields, as stored in a result.
-        data: display name of the images.
+        data: display name of the images or clouds.
 
     Example:
         >>> from cwn_lite.lab.recipes import get
@@ -31,11 +42,13 @@ def deviations(recipe: Mapping[str, Any], data: str) -> list[str]:
         ['30 epochs, not 200', 'lr 0.1 and decay 0.0005 of all parameters: not printed']
     """
     r = Recipe.of(**recipe)
-    changed = [*_net(r), *_data(r.data, data), *_training(r), *_method(r)]
+    changed = [*_net(r), *_data(r, data), *_training(r), *_method(r)]
     return [text for holds, text in changed if holds] + [f"{text}: not printed" for holds, text in _gaps(r) if holds]
 
 
 def _net(r: Recipe) -> list[Words]:
+    if isinstance(r.net, DGCNN):
+        return [(r.net.width != 64, f"width {r.net.width}, not 64"), (r.net.k != 20, f"{r.net.k} neighbours, not 20")]
     width = _WIDTHS.get((r.net.kind, r.net.depth))
     return [
         (width is None, f"a network of {r.net.depth} layers and width {r.net.width}"),
@@ -43,21 +56,33 @@ def _net(r: Recipe) -> list[Words]:
     ]
 
 
-def _data(images: Images, name: str) -> list[Words]:
+def _data(r: Recipe, name: str) -> list[Words]:
+    images, other = r.data, name != title(r.data.kind)
+    if isinstance(images, Points):
+        return [
+            (images.points != 1024, f"{images.points} points, not 1024"),
+            (images.validation > 0, f"tested on {images.validation} training clouds that are held out"),
+            (other, f"clouds: {name}"),
+            (images.augment == "none", "no augmentation"),
+        ]
     return [
         (images.train_images is not None, f"{images.train_images} training images"),
         (images.validation > 0, f"tested on {images.validation} training images that are held out"),
-        (name != SHAPES[images.kind].title, f"images: {name}"),
+        (other, f"images: {name}"),
         (images.augment == "none", "no augmentation"),
         (images.policy == "autoaugment", "AutoAugment, not Fast AutoAugment"),
     ]
 
 
 def _training(r: Recipe) -> list[Words]:
-    t = r.training
-    batches = (4, 16, 128) if r.net.kind == "wrn" and r.data.policy == "fastaa" else (128,)
+    t, clouds = r.training, isinstance(r.data, Points)
+    # Of point clouds the paper says only that all is as in DGCNN's paper.
+    epochs = 250 if clouds else 200
+    batches: tuple[int, ...] = (32,) if clouds else (128,)
+    if isinstance(r.data, Images) and r.net.kind == "wrn" and r.data.policy == "fastaa":
+        batches = (4, 16, 128)
     found = [
-        (t.epochs != 200, f"{t.epochs} epoch{'s'[: t.epochs - 1]}, not 200"),
+        (t.epochs != epochs, f"{t.epochs} epoch{'s'[: t.epochs - 1]}, not {epochs}"),
         (t.batch not in batches, f"batch {t.batch}"),
         (t.momentum != 0.9, f"momentum {t.momentum:g}"),
         (t.init_scale != 1, f"first weights times {t.init_scale:.2g}"),
@@ -74,15 +99,16 @@ def _method(r: Recipe) -> list[Words]:
     if not isinstance(method, CWO):
         return []
     lr, decay = _OURS.get(r.net.kind, (0.1, 1e-3))
+    usual = _SCHEDULES.get(r.net.kind, method.schedule)
     found = [
         (method.c != 2, f"c = {method.c:.3g}, not 2"),
         (not method.centralize, "rows not centred"),
         (not method.spherize, "rows not on the sphere"),
-        (method.sigma > 0 and method.schedule != _SCHEDULES.get(r.net.kind), f"{method.schedule} noise"),
+        (method.sigma > 0 and method.schedule != usual, f"{method.schedule} noise"),
         (method.sigma == 0, "no noise"),
     ]
     if isinstance(t, SGD):
-        printed = (lr * t.batch / 128, decay)
+        printed = (lr * t.batch / (32 if isinstance(r.data, Points) else 128), decay)
         found.insert(0, ((t.lr, t.weight_decay) != printed, f"lr {t.lr:.3g} and decay {t.weight_decay:g}"))
         found.insert(4, (t.decay_scale_bias, "decay of scale and bias, too"))
     return found
@@ -93,14 +119,14 @@ def _gaps(r: Recipe) -> list[Words]:
     method, net, t = r.method, r.net, r.training
     if isinstance(method, CWO) and method.sigma > 0:
         found += [
-            (net.kind != "wrn", f"σ = {method.sigma:g}"),
+            (net.kind not in ("wrn", "dgcnn"), f"σ = {method.sigma:g}"),
             (True, f"noise per {'sample' if method.noise_per_sample else 'step'}"),
         ]
     if isinstance(t, SGD) and not isinstance(method, CWO):
         decayed = "all parameters" if t.decay_scale_bias else "weights only"
         found.append((True, f"lr {t.lr:.3g} and decay {t.weight_decay:g} of {decayed}"))
     nf = isinstance(net, ResNet) and net.residual == "nf"
-    if not isinstance(net, CNN):
+    if isinstance(net, ResNet | ImageNetResNet):
         scaled = method.kind not in ("plain", "ws") and not nf
         found.append((scaled, f"γ of branches starts at {net.residual_gamma:.2g}"))
     if isinstance(net, ResNet):
@@ -109,7 +135,8 @@ def _gaps(r: Recipe) -> list[Words]:
         found.append((method.ws_gain is not None, f"rows of norm {method.ws_gain or 0:.3g}"))
     if isinstance(method, GroupNorm):
         found.append((method.groups != 16, f"{method.groups} groups, not 16"))
-    found.append((r.data.cutout > 0, f"Cutout of {r.data.cutout} pixels"))
+    if isinstance(r.data, Images):
+        found.append((r.data.cutout > 0, f"Cutout of {r.data.cutout} pixels"))
     if isinstance(method, CWO):
         found.append((method.classifier != "free", f"classifier {method.classifier}"))
     return found

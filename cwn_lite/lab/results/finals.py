@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..recipes import angular, get
 from ..recipes.angular import RATES
+from ..recipes.parts import Images
 from .store import Result, of_recipe
 from .tables import cell
 
@@ -71,9 +72,9 @@ def finals_table(runs: Mapping[str, Sequence[Result]]) -> str:
 
 def _setting(network: str) -> str:
     recipe = get(f"angular-{network}-ours-lr{RATES[1]:g}")
-    images = (
-        "all training images" if recipe.data.train_images is None else f"{recipe.data.train_images:,} training images"
-    )
+    assert isinstance(recipe.data, Images)
+    count = recipe.data.train_images
+    images = "all training images" if count is None else f"{count:,} training images"
     data = {"cifar10": "CIFAR-10, JPEG quality 75", "imagenette64": "Imagenette at 64 pixels"}[recipe.data.kind]
     name = NETWORKS[network].partition(",")[0]
     return f"{name[0].upper()}{name[1:]}: {data}, {images}, {recipe.training.epochs} epochs."

@@ -11,16 +11,19 @@ from torch import Tensor
 from ..augment import policy
 from ..augment.plan import EpochPlan, cutout
 from ..data import Dataset, select
+from ..data.dataset import SHAPES
 from ..errors import LabError
-from ..recipes import Recipe
-from .task import TEST_BATCH
+from ..recipes.parts import Images
+
+TEST_BATCH = 500
 
 
 class ImageTask:
     """Batches of images, augmented on the device; see :class:`cwn_lite.lab.training.task.Task`.
 
     Args:
-        recipe: its ``data`` says which images of the set, and what is done to them.
+        wish: which images of the set, and what is done to them.
+        batch: images per step.
         seed: of the order of the images and of what is done to each.
         data: the data set that the recipe names.
         device: where the images are kept, and the batches made.
@@ -30,19 +33,21 @@ class ImageTask:
         LabError: the policies are not in the file, or a channel has the same value in all training images.
     """
 
+    by_class = False
+
     def __init__(
-        self, recipe: Recipe, seed: int, data: Dataset, device: torch.device, policies: Path | None = None
+        self, wish: Images, batch: int, seed: int, data: Dataset, device: torch.device, policies: Path | None = None
     ) -> None:
-        data = select(data, recipe)
+        data = select(data, wish)
         if not data.std.all():
             raise LabError(f"{data.name}: a channel is the same all over the training images, which teach nothing then")
-        self._wish, self._seed, self._device = recipe.data, seed, device
-        self._batch = recipe.training.batch
-        self._policy = policy.load(recipe.data.policy, policies)
+        self._wish, self._batch, self._seed, self._device = wish, batch, seed, device
+        self._policy = policy.load(wish.policy, policies)
         self._images, self._labels = data.train_images.to(device), data.train_labels.to(device)
         self._test = data.test_images.to(device), data.test_labels.to(device)
         self._mean, self._std = (part.to(device).view(1, -1, 1, 1) for part in (data.mean, data.std))
         self.train_count, self.test_count = len(data.train_labels), len(data.test_labels)
+        self.classes, self.record = SHAPES[wish.kind].classes, data.record
         self.plan: EpochPlan
         self.start(0)
 

@@ -8,10 +8,10 @@ from ..recipes.parts import Training
 
 
 def learning_rate(training: Training, step: int, steps_per_epoch: int) -> float:
-    """Return a cosine from ``training.lr`` to 0, after a linear warm-up where there is one.
+    """Return a cosine from ``training.lr`` to ``training.final_lr``, after a linear warm-up where there is one.
 
     Args:
-        training: its ``lr``, ``epochs`` and ``warmup_epochs``.
+        training: its ``lr``, ``final_lr``, ``epochs`` and ``warmup_epochs``.
         step: number of the step, from 0.
         steps_per_epoch: steps of one epoch.
 
@@ -26,4 +26,5 @@ def learning_rate(training: Training, step: int, steps_per_epoch: int) -> float:
     warmup, total = training.warmup_epochs * steps_per_epoch, training.epochs * steps_per_epoch
     if step < warmup:
         return training.lr * (step + 1) / warmup
-    return training.lr * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+    fall = (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+    return training.final_lr + (training.lr - training.final_lr) * fall

@@ -7,8 +7,6 @@ from typing import Protocol
 
 from torch import Tensor
 
-TEST_BATCH = 500
-
 
 class Task(Protocol):
     """Training and test data of one run on its device; all that is random is a function of seed and epoch.
@@ -16,10 +14,16 @@ class Task(Protocol):
     Attributes:
         train_count: samples of an epoch.
         test_count: samples of the test set.
+        classes: number of classes.
+        by_class: whether a test also reports the mean over classes of their errors.
+        record: what a result says about the data.
     """
 
     train_count: int
     test_count: int
+    classes: int
+    by_class: bool
+    record: dict[str, str | int]
 
     def start(self, epoch: int) -> None:
         """Draw what is random in an epoch."""

@@ -8,20 +8,21 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.profiler import record_function
 
-from ..data import Dataset
+from ..data import Clouds, Dataset
 from ..errors import LabError
 from ..measure import grad_norm, row_norms
-from ..nets.methods import build
+from ..nets.methods import build, normalized_layers
 from ..recipes import Recipe
-from ..recipes.parts import CWO
+from ..recipes.parts import CWO, Images, Points
 from ..seeding import derive
+from .clouds import CloudTask
 from .images import ImageTask
 from .schedule import learning_rate
 from .task import Task
@@ -29,6 +30,14 @@ from .world import World
 
 # How often a GPU is asked whether the loss is still finite: asking makes the CPU wait for it.
 CHECK_EVERY = {"cpu": 1, "cuda": 50}
+
+
+class Evaluation(NamedTuple):
+    """Mean loss of the test set, its error, and the mean over classes of their errors, in per cent."""
+
+    loss: float
+    error: float
+    class_error: float
 
 
 class Trainer:
@@ -64,14 +73,14 @@ class Trainer:
         self,
         recipe: Recipe,
         seed: int,
-        data: Dataset,
+        data: Dataset | Clouds,
         device: torch.device | str = "cpu",
         world: World | None = None,
         policies: Path | None = None,
     ) -> None:
         self.recipe, self.seed, self.device = recipe, seed, torch.device(device)
         self.world = World() if world is None else world
-        self.task: Task = ImageTask(recipe, seed, data, self.device, policies)
+        self.task = _task(recipe, seed, data, self.device, policies)
         _check_world(recipe, self.task.train_count, self.world)
         self.model, self.optimizer, self.constraint = build(recipe, seed, self.device)
         # What a step calls: the model, or what wraps or compiles it.
@@ -190,18 +199,22 @@ class Trainer:
         self._first_bad = torch.where(bad, self.global_step, self._first_bad)
 
     @torch.no_grad()
-    def evaluate(self) -> tuple[float, float]:
-        """Return mean loss and error in per cent on the test set, without augmentation or noise."""
+    def evaluate(self) -> Evaluation:
+        """Return how the network does on the test set, without augmentation or noise."""
         self.world.share_buffers(self.model)
         self.model.eval()
         network = self._network if self.world.size == 1 else self.model
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        counts = torch.zeros(2, self.task.classes, dtype=torch.float64, device=self.device)  # of a class; wrong ones
         for x, target in self.task.test(self.world.rank, self.world.size):
             logits = self._forward(x, network)
-            loss = F.cross_entropy(logits, target, reduction="sum").double()
-            sums += torch.stack([loss, (logits.argmax(1) != target).sum().double()])
-        loss_sum, wrong = self.world.total(sums).tolist()
-        return loss_sum / self.task.test_count, 100 * wrong / self.task.test_count
+            loss_sum += F.cross_entropy(logits, target, reduction="sum").double()
+            wrong = (logits.argmax(1) != target).double()
+            counts.index_add_(1, target, torch.stack([torch.ones_like(wrong), wrong]))
+        there, wrong = self.world.total(counts)
+        loss = float(self.world.total(loss_sum)) / self.task.test_count
+        by_class = (wrong / there)[there > 0].mean()
+        return Evaluation(loss, 100 * float(wrong.sum()) / self.task.test_count, 100 * float(by_class))
 
     def progress(self) -> tuple[float, float]:
         """Return mean training loss and error in per cent of the epoch under way, of this process's images."""
@@ -259,29 +272,40 @@ class Trainer:
         n = self.task.train_count
         loss, wrong, norm = self.world.total(self._sums).tolist()
         norm /= self.world.size  # of the whole gradient, the same in every process
-        test_loss, test_error = self.evaluate()
-        if not math.isfinite(test_loss):
+        test = self.evaluate()
+        if not math.isfinite(test.loss):
             self._diverge(self.global_step - 1, "the test loss is not finite")
             return
-        rows = torch.cat([row_norms(layer) for layer in self.model.modules() if isinstance(layer, nn.Conv2d)])
-        self.curve.append(
-            {
-                "train_loss": loss / n,
-                "train_error": 100 * wrong / n,
-                "test_loss": test_loss,
-                "test_error": test_error,
-                "lr": learning_rate(self.recipe.training, self.epoch * self.steps_per_epoch, self.steps_per_epoch),
-                "grad_norm": norm / self.steps_per_epoch,
-                "grad_norm_max": float(self._largest_norm),
-                "row_norm_min": float(rows.min()),
-                "row_norm_max": float(rows.max()),
-            }
-        )
+        rows = torch.cat([row_norms(layer) for layer in normalized_layers(self.model)])
+        entry = {
+            "train_loss": loss / n,
+            "train_error": 100 * wrong / n,
+            "test_loss": test.loss,
+            "test_error": test.error,
+            "lr": learning_rate(self.recipe.training, self.epoch * self.steps_per_epoch, self.steps_per_epoch),
+            "grad_norm": norm / self.steps_per_epoch,
+            "grad_norm_max": float(self._largest_norm),
+            "row_norm_min": float(rows.min()),
+            "row_norm_max": float(rows.max()),
+        }
+        if self.task.by_class:
+            entry["test_class_error"] = test.class_error
+        self.curve.append(entry)
         self.epoch, self.batch = self.epoch + 1, 0
         self._sums.zero_()
         self._largest_norm.zero_()
         if not self.done:
             self.task.start(self.epoch)
+
+
+def _task(recipe: Recipe, seed: int, data: Dataset | Clouds, device: torch.device, policies: Path | None) -> Task:
+    """Return the recipe's task with this data."""
+    wish, batch = recipe.data, recipe.training.batch
+    if isinstance(wish, Points) and isinstance(data, Clouds):
+        return CloudTask(wish, batch, seed, data, device)
+    if isinstance(wish, Images) and isinstance(data, Dataset):
+        return ImageTask(wish, batch, seed, data, device, policies)
+    raise LabError(f"{recipe.name} trains on {wish.kind}, and {data.name} is of another kind")
 
 
 def _check_world(recipe: Recipe, images: int, world: World) -> None:
