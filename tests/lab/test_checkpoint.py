@@ -1,5 +1,6 @@
 """A checkpoint is whole and of this run, or it is refused and left alone."""
 
+import dataclasses
 import hashlib
 import os
 import pickle
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from cwn_lite.lab import Options, Recipe, data, run
+from cwn_lite.lab.cells.cell import cell_folder
+from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.disk import checkpoint, files
 from cwn_lite.lab.errors import LabError
 
@@ -49,6 +53,32 @@ def test_a_foreign_or_cut_file_is_refused(content: bytes, saved: Path) -> None:
 def test_a_checkpoint_of_another_run_is_refused(key: str, value: object, saved: Path) -> None:
     with pytest.raises(LabError, match=f"another run .*{key}"):
         checkpoint.load(saved, {**IDENTITY, key: value})
+
+
+OTHERS = {"recipe_sha": "f" * 64, "seed": 1, "data": "f" * 64, "device": "cuda", "processes": 2}
+
+
+@pytest.mark.parametrize("key", OTHERS)
+def test_a_run_goes_on_from_its_own_checkpoint_only(key: str, tiny: Recipe, toy: Dataset, options: Options) -> None:
+    assert run(tiny, 0, toy, dataclasses.replace(options, deadline=0.0)) is None
+    path = cell_folder(options.runs, tiny, 0) / "checkpoint"
+    own = {"recipe_sha": tiny.sha, "seed": 0, "data": toy.sha256, "device": "cpu", "processes": 1}
+    state = checkpoint.load(path, own)
+    checkpoint.save(path, state, {**own, key: OTHERS[key]})
+    before = path.read_bytes()
+    with pytest.raises(LabError, match=rf"another run \(it differs in {key}\); move it away"):
+        run(tiny, 0, toy, options)
+    assert path.read_bytes() == before and not list(options.out.rglob("*.json"))
+    checkpoint.save(path, state, own)
+    assert run(tiny, 0, toy, options) is not None
+
+
+def test_a_run_does_not_go_on_with_other_data(tiny: Recipe, toy: Dataset, options: Options) -> None:
+    assert run(tiny, 0, toy, dataclasses.replace(options, deadline=0.0)) is None
+    other = (toy.train_images.numpy().copy(), toy.train_labels.numpy())
+    other[0][0, 0, 0, 0] ^= 1
+    with pytest.raises(LabError, match="another run .*data"):
+        run(tiny, 0, data.build(other, other, lambda sha: "toy"), options)
 
 
 def test_a_failed_write_keeps_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
