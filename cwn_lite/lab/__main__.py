@@ -78,7 +78,10 @@ def _silence() -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     check_folder(arguments.runs, "--runs")
-    print(listing.overview(results.load(arguments.out), arguments.runs, arguments.recipes))
+    found = results.load(arguments.out)
+    if not found:
+        print(f"no results in {arguments.out}", file=sys.stderr)
+    print(listing.overview(found, arguments.runs, arguments.recipes))
     return 0
 
 

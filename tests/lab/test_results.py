@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import re
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -215,8 +217,50 @@ def test_load_selects_by_name(done: Result, options: Options) -> None:
 
 
 def test_committed_results_are_whole() -> None:
-    for result in results.load():
+    found = results.load()
+    assert len(found) > 100, "the book is made of hundreds"
+    for result in found:
         assert result.dirty is False or result.dirty is None
+
+
+def test_no_committed_result_is_missing() -> None:
+    root = provenance.PACKAGE.parent
+    listing = subprocess.run(["git", "ls-files", "book/results"], cwd=root, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout: nothing says which results were committed")
+    committed = {root / name for name in listing.stdout.split() if name.endswith(".json")}
+    found = {results.path_of(results.default_root(), f"{r.name}-{r.recipe_sha[:8]}", r.seed) for r in results.load()}
+    assert committed and committed <= found
+
+
+def test_each_pattern_that_a_chapter_loads_has_results() -> None:
+    chapters = (provenance.PACKAGE.parent / "book").glob("*.ipynb")
+    sources = [
+        "".join(cell["source"])
+        for chapter in chapters
+        for cell in json.loads(chapter.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    ]
+    patterns = {p for source in sources for p in re.findall(r"""results\.load\(pattern=["'](.+?)["']""", source)}
+    assert len(patterns) > 3
+    assert [pattern for pattern in patterns if not results.load(pattern=pattern)] == []
+
+
+@pytest.mark.parametrize("there", [[], ["results"], ["results", "results/tiny-00000000"]])
+def test_a_book_without_results_is_no_book(there: list[str], tiny: Recipe, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "book").mkdir()
+    for name in there:
+        (tmp_path / "book" / name).mkdir()
+    if there:
+        (tmp_path / "book" / "results" / "README.md").write_text("what results are")
+    monkeypatch.setattr(store, "checkout", lambda: tmp_path)
+    for load in (results.load, lambda: results.load(pattern="ti*"), lambda: results.of_recipe(tiny)):
+        with pytest.raises(LabError, match="the book is made of them"):
+            load()
+    assert results.load(tmp_path / "book" / "results") == []  # whoever names a folder may begin with an empty one
+    monkeypatch.setattr(store, "checkout", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    assert results.load() == []
 
 
 def test_the_readme_explains_every_key() -> None:
