@@ -79,9 +79,10 @@ def _silence() -> None:
 def _list(arguments: argparse.Namespace) -> int:
     check_folder(arguments.runs, "--runs")
     found = results.load(arguments.out)
+    overview = listing.overview(found, arguments.runs, arguments.recipes)
     if not found:
         print(f"no results in {arguments.out}", file=sys.stderr)
-    print(listing.overview(found, arguments.runs, arguments.recipes))
+    print(overview)
     return 0
 
 
