@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 import subprocess
 from pathlib import Path
@@ -133,7 +134,7 @@ def test_a_file_in_the_wrong_place_is_refused(done: Result, options: Options) ->
 def test_divergence_is_a_result(tiny: Recipe, toy: Dataset, options: Options) -> None:
     result = run(dataclasses.replace(tiny, method="plain", lr=1e30), 0, toy, options)
     assert result is not None and result.status == "diverged"
-    assert result.final is None and result.weights_sha256 is None
+    assert result.final is None and result.weights_sha256 is None and math.isnan(result.test_error)
     assert result.reason is not None and result.reason["step"] < 4 and "not finite" in result.reason["reason"]
     assert results.load(options.out) == [result]
 
@@ -296,3 +297,10 @@ def test_a_device_that_fails_is_no_result(
         with pytest.raises(MachineError, match="CUDA error"):
             run(tiny, 0, toy, options)
     assert len(list(options.out.rglob("*.json"))) == kept
+
+
+def test_seeds_are_in_the_order_of_numbers(done: Result, tiny: Recipe, options: Options) -> None:
+    for seed in (10, 2):
+        results.write(dataclasses.replace(done, seed=seed), options.out)
+    assert [r.seed for r in results.load(options.out)] == [0, 2, 10]
+    assert [r.seed for r in results.of_recipe(tiny, options.out)] == [0, 2, 10]
