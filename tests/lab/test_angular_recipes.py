@@ -47,6 +47,12 @@ def test_the_recommended_recipe_is_that_of_the_readme() -> None:
         torch.testing.assert_close(scale, lab_scales[name], msg=name)
 
 
+def test_only_the_rows_of_ours_are_pulled_apart() -> None:
+    for method, pull in (("ours", 1.0), ("bn", 0.0)):
+        optimizer = build(recipes.get(f"angular-cnn16-{method}-lr{RATES[1]:g}")).optimizer
+        assert {group["coherence_decay"] for group in optimizer.param_groups} == {pull}
+
+
 @pytest.mark.parametrize("method", ["ours", "bn", "gn", "ws", "ws+gn", "cwn", "wn", "plain"])
 def test_every_method_takes_angular_steps(method: str) -> None:
     digits = {"data": "digits", "augment": "none", "depth": 3, "width": 8, "batch": 64, "epochs": 1}
