@@ -81,6 +81,17 @@ def test_a_run_does_not_go_on_with_other_data(tiny: Recipe, toy: Dataset, option
         run(tiny, 0, data.build(other, other, lambda sha: "toy"), options)
 
 
+@pytest.mark.parametrize(("seconds", "count"), [(0.0, 8), (1e9, 2)])
+def test_how_often_a_run_is_saved(
+    seconds: float, count: int, tiny: Recipe, toy: Dataset, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of each of two epochs of four steps, and within one when the time between two is over."""
+    positions = []
+    monkeypatch.setattr(checkpoint, "save", lambda path, state, own: positions.append(state["trainer"]["position"]))
+    assert run(tiny, 0, toy, dataclasses.replace(options, checkpoint_s=seconds)) is not None
+    assert len(positions) == count and [2, 0] in positions and [1, 0] in positions
+
+
 def test_a_failed_write_keeps_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = saved.read_bytes()
 
