@@ -5,6 +5,7 @@ import hashlib
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -124,6 +125,24 @@ def test_a_whole_file_of_something_else(body: bytes, saved: Path) -> None:
     saved.write_bytes(checkpoint.MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     with pytest.raises(LabError, match=f"{saved}: unreadable checkpoint"):
         checkpoint.load(saved, IDENTITY)
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return eval, ("1 / 0",)
+
+
+def test_a_checkpoint_runs_no_code(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = torch.load
+
+    def load(*arguments: Any, weights_only: bool = False, **settings: Any) -> Any:
+        return whole(*arguments, weights_only=weights_only, **settings)
+
+    monkeypatch.setattr(torch, "load", load)  # as before torch 2.6
+    checkpoint.save(saved, {"code": Malicious()}, IDENTITY)
+    with pytest.raises(LabError, match="unreadable checkpoint") as refusal:
+        checkpoint.load(saved, IDENTITY)
+    assert "ZeroDivisionError" not in str(refusal.value)
 
 
 def test_write_once_never_replaces(tmp_path: Path) -> None:

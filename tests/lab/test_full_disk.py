@@ -182,6 +182,22 @@ def test_a_folder_that_knows_no_fsync_is_no_error(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "file").read_bytes() == b"content"
 
 
+def test_a_folder_is_tried_as_it_will_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before hours of work: writing and publishing, also where a killed process of the same id left its own try."""
+    files.check_writable(tmp_path)
+    (tmp_path / f".probe.{os.getpid()}.published").write_text("left")
+    files.check_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+    def refused(*arguments: Any) -> None:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(PermissionError):
+        files.check_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_a_killed_process_left_is_swept_away(lab: Lab) -> None:
     lab.cell.mkdir(parents=True)
     (lab.cell / ".checkpoint.99999.tmp").write_bytes(b"half")
