@@ -77,6 +77,16 @@ def wrong_imports(source: str, module: str) -> list[str]:
     return found
 
 
+def private_imports(source: str, module: str) -> list[str]:
+    """Return the imports of what another library keeps to itself, which its next version may have moved.
+
+    Torch is not asked: the base of its batch norms has no other name.
+    """
+    own = {"cwn_lite", "torch", "__future__"}
+    names = [name for name in imports(source, module) if name.split(".")[0] not in own]
+    return [name for name in names if any(part.startswith("_") for part in name.split("."))]
+
+
 def room(module: str) -> str | None:
     """Return the room of the lab that a module belongs to, ``None`` for the ground floor and all outside the lab."""
     parts = module.split(".")

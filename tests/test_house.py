@@ -75,6 +75,22 @@ def test_imports_along_the_layers_pass(module: str, source: str) -> None:
 
 
 @by_name
+def test_nothing_private_of_other_libraries_is_imported(path: Path) -> None:
+    assert house.private_imports(path.read_text(encoding="utf8"), house.module_name(path)) == []
+
+
+@pytest.mark.parametrize(
+    "source", ["from numpy._core.multiarray import _reconstruct", "import scipy._lib", "from tqdm import _utils"]
+)
+def test_a_private_import_is_seen(source: str) -> None:
+    assert len(house.private_imports(source, "cwn_lite.lab.data.unpickle")) == 1
+    assert (
+        house.private_imports("from .rows import _view\nfrom torch.nn.modules.conv import _ConvNd", "cwn_lite.layers")
+        == []
+    )
+
+
+@by_name
 def test_the_rooms_of_the_lab_open_one_way(path: Path) -> None:
     assert house.wrong_rooms(path.read_text(encoding="utf8"), house.module_name(path)) == []
 

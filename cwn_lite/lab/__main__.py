@@ -7,8 +7,6 @@ import contextlib
 import errno
 import io
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -23,6 +21,7 @@ from .cells import Options, run
 from .cells.cell import FinishedError, default_runs, pick_device
 from .cells.fill import Cell, Forecast, fill, missing
 from .cells.profiling import profile
+from .cells.together import together
 from .data import Clouds, Dataset
 from .data.kinds import EMBEDDED
 from .disk.lock import BusyError
@@ -81,7 +80,11 @@ def _silence() -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     check_folder(arguments.runs, "--runs")
-    print(listing.overview(results.load(arguments.out), arguments.runs, arguments.recipes))
+    found = results.load(arguments.out)
+    overview = listing.overview(found, arguments.runs, arguments.recipes)
+    if not found:
+        print(f"no results in {arguments.out}", file=sys.stderr)
+    print(overview)
     return 0
 
 
@@ -203,23 +206,7 @@ def _fill_together(given: list[str], arguments: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "cwn_lite.lab", *given, "--jobs", "1", "--quiet"]
     if arguments.threads is None:
         command += ["--threads", str(max(1, torch.get_num_threads() // arguments.jobs))]
-    children: list[subprocess.Popen[bytes]] = []
-
-    def end_all(number: int, frame: object) -> None:
-        for child in children:
-            child.terminate()  # each stops with a checkpoint
-
-    before = signal.signal(signal.SIGTERM, end_all)
-    try:
-        children += [subprocess.Popen(command) for _ in range(arguments.jobs)]
-        codes = [child.wait() for child in children]
-    except KeyboardInterrupt:  # the terminal sent it to the children, too
-        for child in children:
-            child.wait()
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    return next((abs(code) for code in codes if code), 0)  # a killed child has a negative one
+    return next((abs(code) for code in together(command, arguments.jobs) if code), 0)  # a killed one's is negative
 
 
 def _options(arguments: argparse.Namespace) -> Options:

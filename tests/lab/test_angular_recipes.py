@@ -46,6 +46,22 @@ def test_the_recommended_recipe_is_that_of_the_readme() -> None:
         torch.testing.assert_close(scale, lab_scales[name], msg=name)
 
 
+def test_only_the_rows_of_ours_are_pulled_apart() -> None:
+    for method, pull in (("ours", 1.0), ("bn", 0.0)):
+        optimizer = build(recipes.get(f"angular-cnn16-{method}-lr{RATES[1]:g}")).optimizer
+        assert {group["coherence_decay"] for group in optimizer.param_groups} == {pull}
+
+
+def test_all_else_takes_its_share_of_the_rate(tiny: Recipe, toy: data.Dataset) -> None:
+    recipe = recipes.get(f"angular-cnn16-ours-lr{RATES[1]:g}")
+    fields = {"steps": "angular", "rest": 0.25, "lr": recipe.lr}
+    trainer = Trainer(tiny.but(**fields), 0, toy)
+    while not trainer.done:
+        rate = trainer.lr()
+        trainer.step()
+        assert {g["turn"]: g["lr"] for g in trainer.optimizer.param_groups} == {True: rate, False: 0.25 * rate}
+
+
 @pytest.mark.parametrize("method", ["ours", "bn", "gn", "ws", "ws+gn", "cwn", "wn", "plain"])
 def test_every_method_takes_angular_steps(method: str) -> None:
     digits = {"data": "digits", "augment": "none", "depth": 3, "width": 8, "batch": 64, "epochs": 1}

@@ -3,9 +3,11 @@
 import dataclasses
 import gzip
 import hashlib
+import importlib.util
 import io
 import pickle
 import struct
+import sys
 import tarfile
 from pathlib import Path
 
@@ -156,6 +158,31 @@ def test_pickles_run_no_code() -> None:
 def test_pickles_of_python_3_are_read_too() -> None:
     array = np.arange(6, dtype=np.uint8).reshape(2, 3)
     loaded = unpickle.loads(pickle.dumps({"data": array, "labels": [1, 2]}, protocol=2))
+    assert np.array_equal(loaded["data"], array)
+
+
+@pytest.mark.parametrize("absent", ["numpy._core", "numpy.core"])
+def test_pickles_are_read_whatever_numpy_calls_its_parts(absent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 1.26 there is no ``numpy._core``, and some day there may be no ``numpy.core``."""
+    for name in (absent, f"{absent}.multiarray"):
+        monkeypatch.setitem(sys.modules, name, None)  # an import of it fails now
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module(f"{absent}.multiarray")
+    spec = importlib.util.spec_from_file_location("unpickle_anew", unpickle.__file__)
+    assert spec is not None and spec.loader is not None
+    anew = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(anew)
+    array = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    loaded = anew.loads(python2_pickle(array, [3, 8], "labels"))
+    assert np.array_equal(loaded["data"], array) and loaded["labels"] == [3, 8]
+
+
+@pytest.mark.parametrize("home", ["numpy.core", "numpy._core"])
+def test_pickles_of_every_numpy_are_read(home: str) -> None:
+    array = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    content = python2_pickle(array, [3, 8], "labels")
+    assert content.count(b"numpy.core.multiarray") == 1
+    loaded = unpickle.loads(content.replace(b"numpy.core", home.encode()))
     assert np.array_equal(loaded["data"], array)
 
 

@@ -1,13 +1,18 @@
 """A checkpoint is whole and of this run, or it is refused and left alone."""
 
+import dataclasses
 import hashlib
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from cwn_lite.lab import Options, Recipe, data, run
+from cwn_lite.lab.cells.cell import cell_folder
+from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.disk import checkpoint, files
 from cwn_lite.lab.errors import LabError
 
@@ -51,6 +56,43 @@ def test_a_checkpoint_of_another_run_is_refused(key: str, value: object, saved: 
         checkpoint.load(saved, {**IDENTITY, key: value})
 
 
+OTHERS = {"recipe_sha": "f" * 64, "seed": 1, "data": "f" * 64, "device": "cuda", "processes": 2}
+
+
+@pytest.mark.parametrize("key", OTHERS)
+def test_a_run_goes_on_from_its_own_checkpoint_only(key: str, tiny: Recipe, toy: Dataset, options: Options) -> None:
+    assert run(tiny, 0, toy, dataclasses.replace(options, deadline=0.0)) is None
+    path = cell_folder(options.runs, tiny, 0) / "checkpoint"
+    own = {"recipe_sha": tiny.sha, "seed": 0, "data": toy.sha256, "device": "cpu", "processes": 1}
+    state = checkpoint.load(path, {})
+    checkpoint.save(path, state, {**own, key: OTHERS[key]})
+    before = path.read_bytes()
+    with pytest.raises(LabError, match=rf"another run \(it differs in {key}\); move it away"):
+        run(tiny, 0, toy, options)
+    assert path.read_bytes() == before and not list(options.out.rglob("*.json"))
+    checkpoint.save(path, state, own)
+    assert run(tiny, 0, toy, options) is not None
+
+
+def test_a_run_does_not_go_on_with_other_data(tiny: Recipe, toy: Dataset, options: Options) -> None:
+    assert run(tiny, 0, toy, dataclasses.replace(options, deadline=0.0)) is None
+    other = (toy.train_images.numpy().copy(), toy.train_labels.numpy())
+    other[0][0, 0, 0, 0] ^= 1
+    with pytest.raises(LabError, match=r"another run \(it differs in data\)"):
+        run(tiny, 0, data.build(other, other, lambda sha: "toy"), options)
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0.0, 8), (1e9, 2)])
+def test_how_often_a_run_is_saved(
+    seconds: float, count: int, tiny: Recipe, toy: Dataset, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of each of two epochs of four steps, and within one when the time between two is over."""
+    positions = []
+    monkeypatch.setattr(checkpoint, "save", lambda path, state, own: positions.append(state["trainer"]["position"]))
+    assert run(tiny, 0, toy, dataclasses.replace(options, checkpoint_s=seconds)) is not None
+    assert len(positions) == count and [2, 0] in positions and [1, 0] in positions
+
+
 def test_a_failed_write_keeps_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = saved.read_bytes()
 
@@ -83,6 +125,24 @@ def test_a_whole_file_of_something_else(body: bytes, saved: Path) -> None:
     saved.write_bytes(checkpoint.MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     with pytest.raises(LabError, match=f"{saved}: unreadable checkpoint"):
         checkpoint.load(saved, IDENTITY)
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return eval, ("1 / 0",)
+
+
+def test_a_checkpoint_runs_no_code(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = torch.load
+
+    def load(*arguments: Any, weights_only: bool = False, **settings: Any) -> Any:
+        return whole(*arguments, weights_only=weights_only, **settings)
+
+    monkeypatch.setattr(torch, "load", load)  # as before torch 2.6
+    checkpoint.save(saved, {"code": Malicious()}, IDENTITY)
+    with pytest.raises(LabError, match="unreadable checkpoint") as refusal:
+        checkpoint.load(saved, IDENTITY)
+    assert "ZeroDivisionError" not in str(refusal.value)
 
 
 def test_write_once_never_replaces(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from cwn_lite.lab.cells import priority
 from cwn_lite.lab.cells.cell import cell_folder
 from cwn_lite.lab.cells.fill import fill, missing
 from cwn_lite.lab.data import Dataset
+from cwn_lite.lab.disk import checkpoint
 from cwn_lite.lab.disk.lock import BusyError, hold
 from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.training import Trainer
@@ -86,6 +88,24 @@ def test_a_cell_finished_meanwhile_is_not_run_again(two: list[Recipe], toy: Data
 def test_nothing_is_begun_after_the_deadline(two: list[Recipe], toy: Dataset, options: Options) -> None:
     late = dataclasses.replace(options, deadline=0.0)
     assert list(fill(missing(late, 1), lambda kind: toy, late)) == []
+
+
+def test_a_signal_stops_the_cell_and_the_fill(
+    two: list[Recipe], toy: Dataset, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Trainer.step
+
+    def step(self: Trainer) -> None:
+        whole(self)
+        if self.global_step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    assert [(cell.recipe.name, o) for cell, o in fill(missing(options, 1), lambda kind: toy, options)] == [
+        ("tiny", None)
+    ]
+    state = checkpoint.load(cell_folder(options.runs, two[0], 0) / "checkpoint", {})
+    assert state["trainer"]["position"] == [0, 3]
 
 
 def test_digits_need_no_data() -> None:

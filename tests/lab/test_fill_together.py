@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,30 @@ PATTERN = "grid-ws-lr*-d6"
 SEEDS = 2
 
 
+started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    """A test that fails leaves no fill behind, which would train on; and `nohup pytest` is no `nohup` of theirs."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+    while started:
+        with started.pop() as process, suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def fill(folder: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "cwn_lite.lab", "fill", "--minutes", "10", "--only", PATTERN]
     command += ["--seeds", str(SEEDS), "--out", str(folder / "out"), "--runs", str(folder / "runs")]
     command += ["--device", "cpu", "--threads", "1", "--quiet", *more]
     environment = {**os.environ, "PYTHONPATH": str(provenance.PACKAGE.parent)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+    started.append(process)
+    return process
 
 
 def wanted() -> set[tuple[str, int]]:
@@ -64,12 +84,16 @@ def test_a_killed_fill_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ending_the_parent_ends_its_jobs_with_checkpoints(tmp_path: Path) -> None:
+# `kill` reaches the parent alone, a terminal that is closed all of its processes.
+@pytest.mark.parametrize(("send", "number"), [(os.kill, signal.SIGTERM), (os.killpg, signal.SIGHUP)])
+def test_ending_the_parent_ends_its_jobs_with_checkpoints(
+    send: Callable[[int, int], None], number: int, tmp_path: Path
+) -> None:
     process = fill(tmp_path, "--jobs", "2", "--only", "late-bn-*", "--checkpoint-minutes", "0")
     while len(list((tmp_path / "runs").glob("*/seed-*/checkpoint"))) < 2:
         assert process.poll() is None
         time.sleep(0.05)
-    process.terminate()
+    send(process.pid, number)
     out, _ = process.communicate(timeout=60)  # the pipe closes when the last of them is gone
     assert process.returncode == 130
     assert out.count("goes on from its checkpoint") == 2
@@ -79,11 +103,11 @@ def test_ending_the_parent_ends_its_jobs_with_checkpoints(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_a_job_that_was_killed_is_no_success(tmp_path: Path) -> None:
     process = fill(tmp_path, "--jobs", "2", "--only", "late-bn-*", "--checkpoint-minutes", "0")
-    while len(locks := list((tmp_path / "runs").glob("*/seed-*/lock.holder"))) < 2:
+    while len(holders := list((tmp_path / "runs").glob("*/seed-*/lock.holder"))) < 2:
         assert process.poll() is None
         time.sleep(0.05)
     time.sleep(0.2)
-    os.kill(int(locks[0].read_text()), signal.SIGKILL)
+    os.kill(int(holders[0].read_text()), signal.SIGKILL)
     time.sleep(0.2)
     process.terminate()
     process.communicate(timeout=60)

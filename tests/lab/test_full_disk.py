@@ -151,6 +151,23 @@ def test_nothing_is_replaced_where_there_are_no_hard_links(tmp_path: Path, monke
     assert list(tmp_path.iterdir()) == [path], "a name that was taken in vain is given back"
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_is_on_the_disk_before_its_name_and_its_name_before_the_end(
+    overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut leaves an empty file, or none after the checkpoint is gone."""
+    real, seen = os.fsync, []
+
+    def synced(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}")
+        seen.append(("folder" if path.is_dir() else "draft", (tmp_path / "file").exists()))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    files.write_atomically(tmp_path / "file", b"content", overwrite=overwrite)
+    assert seen == [("draft", False), ("folder", True)]
+
+
 def test_a_folder_that_knows_no_fsync_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.fsync
 
@@ -162,6 +179,22 @@ def test_a_folder_that_knows_no_fsync_is_no_error(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "fsync", of_files_only)
     files.write_atomically(tmp_path / "file", b"content", overwrite=False)
     assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_a_folder_is_tried_as_it_will_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before hours of work: writing and publishing, also where a killed process of the same id left its own try."""
+    files.check_writable(tmp_path)
+    (tmp_path / f".probe.{os.getpid()}.published").write_text("left")
+    files.check_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+    def refused(*arguments: Any) -> None:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(PermissionError):
+        files.check_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_a_killed_process_left_is_swept_away(lab: Lab) -> None:

@@ -85,6 +85,14 @@ def test_list_names_every_recipe_and_result(lab: Lab, monkeypatch: pytest.Monkey
     assert "not a recipe of this version" in out
 
 
+def test_list_and_table_say_that_there_are_no_results(lab: Lab) -> None:
+    status, out, err = lab("list", RECIPE.name)
+    assert (status, out.split(), err) == (0, [RECIPE.name, "–"], f"no results in {lab.out}\n")
+    assert f"no results of {RECIPE.name} in {lab.out}" in lab.fails("table", RECIPE.name)
+    lab("run", RECIPE.name)
+    assert lab("list", "digits-ours")[2] == "", "results of other recipes are results"
+
+
 def test_unknown_recipe(lab: Lab) -> None:
     assert "did you mean" in lab.fails("run", "digits-nb")
     assert "did you mean" in lab.fails("table", "digits-nb")

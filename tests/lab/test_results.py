@@ -2,8 +2,11 @@
 
 import dataclasses
 import json
+import math
 import re
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -131,7 +134,7 @@ def test_a_file_in_the_wrong_place_is_refused(done: Result, options: Options) ->
 def test_divergence_is_a_result(tiny: Recipe, toy: Dataset, options: Options) -> None:
     result = run(tiny.but(method="plain", lr=1e30), 0, toy, options)
     assert result is not None and result.status == "diverged"
-    assert result.final is None and result.weights_sha256 is None
+    assert result.final is None and result.weights_sha256 is None and math.isnan(result.test_error)
     assert result.reason is not None and result.reason["step"] < 4 and "not finite" in result.reason["reason"]
     assert results.load(options.out) == [result]
 
@@ -215,8 +218,50 @@ def test_load_selects_by_name(done: Result, options: Options) -> None:
 
 
 def test_committed_results_are_whole() -> None:
-    for result in results.load():
+    found = results.load()
+    assert len(found) > 100, "the book is made of hundreds"
+    for result in found:
         assert result.dirty is False or result.dirty is None
+
+
+def test_no_committed_result_is_missing() -> None:
+    root = provenance.PACKAGE.parent
+    listing = subprocess.run(["git", "ls-files", "book/results"], cwd=root, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout: nothing says which results were committed")
+    committed = {root / name for name in listing.stdout.split() if name.endswith(".json")}
+    found = {results.path_of(results.default_root(), f"{r.name}-{r.recipe_sha[:8]}", r.seed) for r in results.load()}
+    assert committed and committed <= found
+
+
+def test_each_pattern_that_a_chapter_loads_has_results() -> None:
+    chapters = (provenance.PACKAGE.parent / "book").glob("*.ipynb")
+    sources = [
+        "".join(cell["source"])
+        for chapter in chapters
+        for cell in json.loads(chapter.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    ]
+    patterns = {p for source in sources for p in re.findall(r"""results\.load\(pattern=["'](.+?)["']""", source)}
+    assert len(patterns) > 3
+    assert [pattern for pattern in patterns if not results.load(pattern=pattern)] == []
+
+
+@pytest.mark.parametrize("there", [[], ["results"], ["results", "results/tiny-00000000"]])
+def test_a_book_without_results_is_no_book(there: list[str], tiny: Recipe, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "book").mkdir()
+    for name in there:
+        (tmp_path / "book" / name).mkdir()
+    if there:
+        (tmp_path / "book" / "results" / "README.md").write_text("what results are")
+    monkeypatch.setattr(store, "checkout", lambda: tmp_path)
+    for load in (results.load, lambda: results.load(pattern="ti*"), lambda: results.of_recipe(tiny)):
+        with pytest.raises(LabError, match="the book is made of them"):
+            load()
+    assert results.load(tmp_path / "book" / "results") == []  # whoever names a folder may begin with an empty one
+    monkeypatch.setattr(store, "checkout", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    assert results.load() == []
 
 
 def test_the_readme_explains_every_key() -> None:
@@ -252,3 +297,10 @@ def test_a_device_that_fails_is_no_result(
         with pytest.raises(MachineError, match="CUDA error"):
             run(tiny, 0, toy, options)
     assert len(list(options.out.rglob("*.json"))) == kept
+
+
+def test_seeds_are_in_the_order_of_numbers(done: Result, tiny: Recipe, options: Options) -> None:
+    for seed in (10, 2):
+        results.write(dataclasses.replace(done, seed=seed), options.out)
+    assert [r.seed for r in results.load(options.out)] == [0, 2, 10]
+    assert [r.seed for r in results.of_recipe(tiny, options.out)] == [0, 2, 10]

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from cwn_lite.lab import Recipe, measure, recipes
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.recipes import METHODS
-from cwn_lite.lab.training import Trainer
+from cwn_lite.lab.training import Trainer, images
+from cwn_lite.lab.training import trainer as trainer_module
 from cwn_lite.lab.training.images import ImageTask
 
 # Losses of the first five steps with seed 0. A refactoring leaves them as they are.
@@ -181,3 +182,41 @@ def test_a_bad_test_loss_is_divergence_too(tiny: Recipe, toy: Dataset, monkeypat
     monkeypatch.setattr(trainer, "evaluate", lambda: (math.inf, 50.0))
     finish(trainer)
     assert trainer.diverged == {"epoch": 0, "step": 3, "reason": "the test loss is not finite"}
+
+
+def test_evaluation_is_over_all_batches(tiny: Recipe, toy: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(tiny, 0, toy)
+    whole = trainer.evaluate()
+    monkeypatch.setattr(images, "TEST_BATCH", 16)  # four batches, the last of 12 images
+    assert trainer.evaluate() == pytest.approx(whole, rel=1e-5)
+
+
+def test_the_largest_gradient_is_that_of_its_epoch(tiny: Recipe, toy: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    norms = iter([3.0, 9.0, 1.0, 2.0, 4.0, 5.0, 2.0, 1.0])
+    monkeypatch.setattr(trainer_module, "grad_norm", lambda model: torch.tensor(next(norms), dtype=torch.float64))
+    curve = finish(Trainer(tiny, 0, toy)).curve
+    assert [(entry["grad_norm"], entry["grad_norm_max"]) for entry in curve] == [(3.75, 9.0), (3.0, 5.0)]
+
+
+def test_divergence_has_its_step_also_where_it_is_asked_for_later(
+    tiny: Recipe, toy: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU, which is asked now and then: the first bad step counts, not the last."""
+    monkeypatch.setitem(trainer_module.CHECK_EVERY, "cpu", 50)
+    trainer = Trainer(tiny.but(method="bn"), 0, toy)
+    for _ in range(5):
+        trainer.step()
+    torch.nn.init.constant_(trainer.model[-1].bias, math.nan)
+    finish(trainer)
+    assert trainer.diverged is not None and (trainer.diverged["step"], trainer.global_step) == (5, 8)
+
+
+def test_the_seconds_of_an_epoch_are_those_before_a_stop_too(tiny: Recipe, toy: Dataset) -> None:
+    trainer = Trainer(tiny, 0, toy)
+    trainer.step()
+    state = trainer.state_dict()
+    state["seconds"] += 1000.0
+    resumed = Trainer(tiny, 0, toy)
+    resumed.load_state_dict(state)
+    finish(resumed)
+    assert 1000 < resumed.epoch_s[0] < 2000 and resumed.epoch_s[1] < 1000

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from oracle import nearest_rows
 from torch import nn
 
 from cwn_lite import blocks, projection
@@ -56,6 +57,27 @@ def test_rows_that_need_the_guards_get_them(row: list[float]) -> None:
     assert not blocks.project_block_(rows, 2.0)
     assert torch.equal(rows, before) or before.isnan().any()
     torch.testing.assert_close(project_(rows), reference(before, 2.0), rtol=0, atol=0, equal_nan=True)
+
+
+OFFSETS = [0.0, 0.1, 0.5, 1.0, -1.0, 2.0, 5.0, 30.0, -1e3, 1e4, -1e6]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("n", [2, 3, 4, 9, 27, 64, 257, 576, 4608])
+def test_a_common_offset_costs_no_digits(n: int, dtype: torch.dtype) -> None:
+    """Where the mean is most of a row, ``‖w‖² − n mean²`` has few digits left: such rows are not for the fast path."""
+    tried = []
+    for offset in OFFSETS:
+        rows = (torch.randn(5, n, dtype=torch.float64) + offset).to(dtype)
+        rows = rows[(rows != rows[:, :1]).any(1)]  # a narrow dtype may leave no difference
+        tried.append(rows)
+    for rows in [*tried, torch.cat(tried)]:  # a block of one kind, and one of all
+        # A shift of a whole row changes nothing, and this one is exact where the offset is large.
+        shifted = rows.double() - rows[:, :1].double()
+        expected = torch.from_numpy(nearest_rows(shifted.numpy(), 3.0)) if len(rows) else shifted
+        error = (project_(rows, 3.0).double() - expected).abs()
+        assert error.numel() == 0 or error.max() < 4 * torch.finfo(dtype).eps * math.sqrt(3)
+    assert len(tried[0]) == 5
 
 
 def test_ordinary_rows_do_not_pay_for_the_guards(monkeypatch: pytest.MonkeyPatch) -> None:

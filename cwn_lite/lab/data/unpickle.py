@@ -8,8 +8,9 @@ import pickle
 from typing import Any
 
 import numpy as np
-from numpy._core.multiarray import _reconstruct
 
+# What every pickled array names first. It is asked of an array: numpy 1.26 moved the function to another module.
+_reconstruct = np.empty(0).__reduce__()[0]
 # The only names that a CIFAR batch refers to, in the spellings of Python 2, numpy 1 and numpy 2.
 _ALLOWED = {
     ("numpy", "ndarray"): np.ndarray,

@@ -138,7 +138,8 @@ def load(root: Path | str | None = None, pattern: str = "*") -> list[Result]:
         pattern: ``fnmatch`` pattern on the recipe name, for instance ``"cnn16-*"``.
 
     Raises:
-        LabError: a file is damaged, or ``root`` is no folder. Of recipes whose folders do not match, no file is read.
+        LabError: a file is damaged, ``root`` is no folder, or the checkout's own folder, which chapters read, holds
+            no result at all. Of recipes whose folders do not match, no file is read.
 
     Example:
         >>> load("no-such-folder")
@@ -160,7 +161,7 @@ def of_recipe(recipe: Recipe, root: Path | str | None = None) -> list[Result]:
         root: as for :func:`load`.
 
     Raises:
-        LabError: a file is damaged.
+        LabError: as for :func:`load`.
 
     Example:
         >>> from cwn_lite.lab import recipes
@@ -179,6 +180,8 @@ def _files(root: Path | str | None, folders: str = "*") -> list[Path]:
     """
     folder = default_root() if root is None else expand(root, "folder of results")
     check_folder(folder, "folder of results")
+    if root is None and checkout() and next(folder.glob("*/seed-*.json"), None) is None:
+        raise LabError(f"{folder}: no results there, and the book is made of them; restore the folder")
     if not folder.exists():
         return []
     cells = [cell for cell in sorted(folder.iterdir()) if fnmatchcase(cell.name, folders) and cell.is_dir()]
