@@ -54,7 +54,7 @@ def test_only_the_rows_of_ours_are_pulled_apart() -> None:
 
 def test_all_else_takes_its_share_of_the_rate(tiny: Recipe, toy: data.Dataset) -> None:
     recipe = recipes.get(f"angular-cnn16-ours-lr{RATES[1]:g}")
-    fields = {"steps": "angular", "rest": 0.25, "lr": recipe.lr}
+    fields = {"steps": "angular", "rest": 0.25, "lr": recipe.training.lr}
     trainer = Trainer(tiny.but(**fields), 0, toy)
     while not trainer.done:
         rate = trainer.lr()

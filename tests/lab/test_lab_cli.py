@@ -13,6 +13,7 @@ import torch
 from cwn_lite.lab import recipes, results
 from cwn_lite.lab.__main__ import main
 from cwn_lite.lab.cells import priority
+from cwn_lite.lab.data.kinds import EMBEDDED
 from cwn_lite.lab.disk import lock
 from cwn_lite.lab.results import provenance
 
@@ -178,7 +179,7 @@ def test_fill_stops_in_time_and_goes_on(lab: Lab, monkeypatch: pytest.MonkeyPatc
 
 def test_fill_without_data_says_what_it_leaves(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     # A dict of its own: putting a deleted recipe back would change the order that others see.
-    others = {name: recipe for name, recipe in recipes.RECIPES.items() if recipe.data.kind != "digits"}
+    others = {name: recipe for name, recipe in recipes.RECIPES.items() if recipe.data.kind not in EMBEDDED}
     monkeypatch.setattr(recipes, "RECIPES", {**others, RECIPE.name: RECIPE})
     status, out, err = lab("fill", "--minutes", "1", "--seeds", "1")
     assert status == 0 and err.startswith("without --data")

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cwn_lite.lab.data import load_clouds, meshes
+from cwn_lite.lab.data import meshes
 from cwn_lite.lab.data.area import on_triangles
+from cwn_lite.lab.data.clouds import load_clouds
 from cwn_lite.lab.errors import LabError
 
 # A tetrahedron with three corners on the axes and one at 0.

@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from cwn_lite.lab.data import load_clouds, modelnet
+from cwn_lite.lab.data import modelnet
+from cwn_lite.lab.data.clouds import load_clouds
 from cwn_lite.lab.errors import LabError
 
 NAMES = [f"class{k:02d}" for k in range(40)]

@@ -125,7 +125,7 @@ def test_profile_names_the_parts_and_writes_nothing(
 ) -> None:
     recipe = tiny.but(batch=8)
     lines = profile(recipe, toy, options).splitlines()
-    assert lines[0].startswith("tiny: ") and "ms per step of 8 images, 4 steps" in lines[0]
+    assert lines[0].startswith("tiny: ") and "ms per step of 8 samples, 4 steps" in lines[0]
     shares = {part: float(next(line for line in lines if line.startswith(part)).split()[-2]) for part in PARTS}
     assert 50 < sum(shares.values()) <= 100.5
     assert min(shares.values()) > 0
