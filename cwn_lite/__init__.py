@@ -17,6 +17,7 @@ WACV 2021.
 from cwn_lite.angular import AngularMuon as AngularMuon
 from cwn_lite.constrain import Constraint as Constraint
 from cwn_lite.constrain import constrain as constrain
+from cwn_lite.fast import project_ as project_
 from cwn_lite.fold import fold as fold
 from cwn_lite.fuse import fuse as fuse
 from cwn_lite.fuse import unfuse as unfuse
@@ -28,7 +29,6 @@ from cwn_lite.layers import set_noise as set_noise
 from cwn_lite.orthogonal import orthogonalize as orthogonalize
 from cwn_lite.projection import C_CENTERED as C_CENTERED
 from cwn_lite.projection import C_HE as C_HE
-from cwn_lite.projection import project_ as project_
 from cwn_lite.projection import project_rows as project_rows
 from cwn_lite.projection import projected_step as projected_step
 from cwn_lite.report import LayerReport as LayerReport

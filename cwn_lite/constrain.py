@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cwn_lite.buckets import Project, project_modules_
 from cwn_lite.checks import check_module, some
+from cwn_lite.fast import Project, project_modules_, reproject_
 from cwn_lite.optimizers import check_optimizers, warn_of_moves
-from cwn_lite.projection import reproject_
 from cwn_lite.rows import is_linear_map, layout, local_part, row_view
 from cwn_lite.selection import Named, Selection, note, select
 from cwn_lite.settings import Settings, remember, settle

@@ -1,4 +1,4 @@
-"""The nearest point of the constraint set (Eq. 9-11).
+"""The nearest point of the constraint set as a pure function (Eq. 9-11); in place and fast in ``fast.py``.
 
 The set holds every weight row ``w`` of ``n`` numbers with ``‖w‖² = c`` and ``1ᵀw = 0``: a sphere cut by a plane
 through its centre. Its nearest point to ``v`` is ``√c · Pv / ‖Pv‖`` with ``P = I − 11ᵀ/n``: centre, then rescale.
@@ -9,9 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from cwn_lite.blocks import BLOCK, are_fast, dense_rows, project_block_
-from cwn_lite.checks import check_bool, check_number, check_positive, check_real_dense, check_square, check_writable
-from cwn_lite.rows import local_part, row_view
+from cwn_lite.checks import check_bool, check_number, check_positive, check_real_dense, check_square
 
 C_HE = 2.0
 """Squared row norm of the paper (Eq. 4): keeps the second moment through ReLU when rows are *not* centred."""
@@ -60,78 +58,8 @@ def project_rows(rows: Tensor, c: float = C_HE, *, centralize: bool = True, sphe
         check_square("c", c, rows.dtype)
     if rows.ndim == 0:
         raise ValueError("rows is a scalar; give a tensor of shape (..., n) with one weight row in its last axis")
-    _check_fan_in(rows.shape[-1], centralize)
-    return _nearest(rows, (rows.ndim - 1,), c, centralize, spherize)
-
-
-@torch.no_grad()
-def project_(
-    weight: Tensor,
-    c: float = C_HE,
-    *,
-    centralize: bool = True,
-    spherize: bool = True,
-    transposed: bool = False,
-    groups: int = 1,
-) -> Tensor:
-    """Project a layer's weight onto the constraint set, in place (Eq. 9).
-
-    A row is all that feeds one output. It is everything behind axis 0 for a Linear or a convolution, grouped and
-    depthwise included. A transposed convolution stores ``(in, out / groups, *kernel)``; there a row runs over the
-    inputs of its group and the kernel.
-
-    Args:
-        weight: the parameter, ``(out, in / groups, *kernel)``, in any memory format.
-        c: squared norm of each row, positive.
-        centralize: impose ``1ᵀw = 0``.
-        spherize: impose ``‖w‖² = c``.
-        transposed: the weight is that of a ``ConvTranspose1d/2d/3d``.
-        groups: the layer's ``groups``; matters for transposed weights only.
-
-    Returns:
-        ``weight`` itself.
-
-    Raises:
-        TypeError, ValueError: as :func:`project_rows`; and if ``weight`` has fewer than two axes, cannot be written
-            (expanded, or made in inference mode), or ``groups`` does not divide it. Nothing is changed then.
-
-    Example:
-        >>> conv = torch.nn.Conv2d(3, 8, 3)
-        >>> _ = project_(conv.weight)
-        >>> bool((conv.weight.flatten(1).square().sum(1) - 2).abs().max() < 1e-5)
-        True
-    """
-    c = check_positive("c", c)
-    check_bool("centralize", centralize), check_bool("spherize", spherize), check_bool("transposed", transposed)
-    check_real_dense("weight", weight)
-    if spherize:
-        check_square("c", c, weight.dtype)
-    local = local_part(weight, transposed=transposed)
-    check_writable("weight", local)
-    view, dims = row_view(local, transposed=transposed, groups=groups)
-    _check_fan_in(math.prod([view.shape[d] for d in dims]), centralize)
-    rows = None if transposed else dense_rows(local)
-    if rows is None:
-        view.copy_(_nearest(view, dims, c, centralize, spherize))
-    else:
-        project_dense_(rows, c, centralize, spherize)
-    return weight
-
-
-def project_dense_(rows: Tensor, c: float, centralize: bool, spherize: bool) -> None:
-    """Project ``(k, n)`` rows in place, unchecked, in blocks where that is fast."""
-    if not (centralize and spherize and are_fast(rows)):
-        reproject_(rows, c, centralize, spherize)
-        return
-    height = max(1, BLOCK // rows.shape[1])
-    for block in rows.split(height) if len(rows) > height else (rows,):
-        if not project_block_(block, c):
-            reproject_(block, c, centralize, spherize)
-
-
-def reproject_(rows: Tensor, c: float, centralize: bool, spherize: bool) -> None:
-    """Project ``(k, n)`` rows in place by the reference; what :meth:`cwn_lite.Constraint.compile` compiles."""
-    rows.copy_(_nearest(rows, (1,), c, centralize, spherize))
+    check_fan_in(rows.shape[-1], centralize)
+    return nearest(rows, (rows.ndim - 1,), c, centralize, spherize)
 
 
 def projected_step(w: Tensor, grad: Tensor, lr: float, c: float = C_HE) -> Tensor:
@@ -174,7 +102,8 @@ def projected_step(w: Tensor, grad: Tensor, lr: float, c: float = C_HE) -> Tenso
     return projected
 
 
-def _check_fan_in(n: int, centralize: bool) -> None:
+def check_fan_in(n: int, centralize: bool) -> None:
+    """Refuse rows too short for the constraint set to hold a point."""
     least = 2 if centralize else 1
     if n < least:
         raise ValueError(
@@ -183,7 +112,7 @@ def _check_fan_in(n: int, centralize: bool) -> None:
         )
 
 
-def _nearest(x: Tensor, dims: tuple[int, ...], c: float, centralize: bool, spherize: bool) -> Tensor:
+def nearest(x: Tensor, dims: tuple[int, ...], c: float, centralize: bool, spherize: bool) -> Tensor:
     """Project over ``dims``; the one place where the arithmetic of Eq. 11 lives."""
     if not (centralize or spherize):
         return x.clone()

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cwn_lite.checks import ModuleT, check_module, check_nonnegative
+from cwn_lite.fast import project_
 from cwn_lite.layers import ScaleBias, noise_schedule, set_noise
 from cwn_lite.norms import detail, replacement
-from cwn_lite.projection import project_
 from cwn_lite.report import record
 from cwn_lite.rows import is_linear_map, layout
 from cwn_lite.selection import Named, Selection, note, select

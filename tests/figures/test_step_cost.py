@@ -10,7 +10,7 @@ from torch import nn
 
 import cwn_lite as cwn
 from cwn_lite import figures
-from cwn_lite.buckets import SMALL, project_modules_
+from cwn_lite.fast import SMALL, project_modules_
 from cwn_lite.figures.explorable import MODULES, explorable_html
 from cwn_lite.figures.step_cost import (
     EXTRA_PASSES,

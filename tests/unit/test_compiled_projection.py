@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import cwn_lite as cwn
-from cwn_lite import buckets
-from cwn_lite.blocks import dense_rows
-from cwn_lite.projection import _nearest
+from cwn_lite import fast
+from cwn_lite.fast import dense_rows
+from cwn_lite.projection import nearest
 
 
 def network() -> nn.Sequential:
@@ -35,7 +35,7 @@ def constrained(model: nn.Module) -> tuple[torch.optim.Optimizer, cwn.Constraint
 
 @pytest.fixture
 def also_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buckets, "can_compile", lambda rows: True)
+    monkeypatch.setattr(fast, "can_compile", lambda rows: True)
 
 
 @pytest.mark.usefixtures("also_on_a_cpu")
@@ -71,14 +71,14 @@ def test_steps_are_those_of_plain_pytorch() -> None:
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_generated_code_gives_the_results_of_plain_pytorch() -> None:
     torch.compiler.reset()
-    compiled = torch.compile(lambda rows, c: _nearest(rows, (1,), c, True, True), dynamic=True, fullgraph=True)
+    compiled = torch.compile(lambda rows, c: nearest(rows, (1,), c, True, True), dynamic=True, fullgraph=True)
     torch.manual_seed(0)
     for shape in ((64, 576), (32, 27), (9, 2), (1, 8)):
         rows = torch.randn(shape)
         rows[0, 0] = 1e30
         rows[-1] *= 1e-30
         for row in (rows, torch.zeros(shape), torch.full(shape, -3.0)):
-            expected = _nearest(row, (1,), 2.9, True, True)
+            expected = nearest(row, (1,), 2.9, True, True)
             torch.testing.assert_close(compiled(row, 2.9), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -111,7 +111,7 @@ def test_weights_on_a_cpu_are_projected_as_before() -> None:
     constraint.project()
     with pytest.raises(AssertionError, match="compiled"):
         elsewhere = torch.ones(4, 9, device="meta")
-        buckets.project_together_([elsewhere], 2.0, centralize=True, spherize=True, compiled=fails)
+        fast.project_together_([elsewhere], 2.0, centralize=True, spherize=True, compiled=fails)
 
 
 def test_dense_rows_are_found_on_any_device() -> None:

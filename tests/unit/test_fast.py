@@ -7,14 +7,15 @@ import torch
 from oracle import nearest_rows
 from torch import nn
 
-from cwn_lite import blocks, projection
-from cwn_lite.projection import _nearest, project_
+from cwn_lite import fast
+from cwn_lite.fast import project_
+from cwn_lite.projection import nearest
 
 SHAPES = [(7, 27), (64, 3, 3, 3), (33, 16, 3, 3), (5, 4, 3), (6, 2, 3, 3, 3), (1, 2)]
 
 
 def reference(weight: torch.Tensor, c: float) -> torch.Tensor:
-    return _nearest(weight, tuple(range(1, weight.ndim)), c, True, True)
+    return nearest(weight, tuple(range(1, weight.ndim)), c, True, True)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -23,14 +24,14 @@ def reference(weight: torch.Tensor, c: float) -> torch.Tensor:
 def test_blocks_equal_the_reference(
     shape: tuple[int, ...], dtype: torch.dtype, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projection, "BLOCK", block)
+    monkeypatch.setattr(fast, "BLOCK", block)
     torch.manual_seed(0)
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     for memory_format in {torch.contiguous_format, formats.get(len(shape), torch.contiguous_format)}:
         weight = torch.randn(shape, dtype=dtype).to(memory_format=memory_format) + 0.3
         expected = reference(weight, 3.0)
         strides = weight.stride()
-        assert blocks.dense_rows(weight) is not None
+        assert fast.dense_rows(weight) is not None
         assert project_(weight, 3.0) is weight and weight.stride() == strides
         eps = torch.finfo(dtype).eps
         torch.testing.assert_close(weight, expected, rtol=0, atol=10 * eps * math.sqrt(3))
@@ -54,7 +55,7 @@ def test_blocks_equal_the_reference(
 def test_rows_that_need_the_guards_get_them(row: list[float]) -> None:
     rows = torch.tensor([[0.3, -0.2, 0.5, 0.9], row])
     before = rows.clone()
-    assert not blocks.project_block_(rows, 2.0)
+    assert not fast.project_block_(rows, 2.0)
     assert torch.equal(rows, before) or before.isnan().any()
     torch.testing.assert_close(project_(rows), reference(before, 2.0), rtol=0, atol=0, equal_nan=True)
 
@@ -82,7 +83,7 @@ def test_a_common_offset_costs_no_digits(n: int, dtype: torch.dtype) -> None:
 
 def test_ordinary_rows_do_not_pay_for_the_guards(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(projection, "_nearest", lambda *arguments: calls.append(1))
+    monkeypatch.setattr(fast, "nearest", lambda *arguments: calls.append(1))
     project_(nn.Conv2d(16, 32, 3).weight)
     assert calls == []
 
@@ -90,9 +91,9 @@ def test_ordinary_rows_do_not_pay_for_the_guards(monkeypatch: pytest.MonkeyPatch
 def test_what_has_no_dense_rows_is_left_to_the_reference() -> None:
     whole = torch.randn(8, 12)
     for weight in (whole[:, ::2], whole.t()):
-        assert blocks.dense_rows(weight) is None
+        assert fast.dense_rows(weight) is None
     for weight in (torch.randn(4, 6, dtype=torch.bfloat16), torch.randn(4, 6, device="meta")):
-        assert not blocks.are_fast(weight)
+        assert not fast.are_fast(weight)
     part = whole[:, ::2]
     expected = reference(part, 2.0)
     rest = whole[:, 1::2].clone()

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from cwn_lite import buckets
+from cwn_lite import fast
+from cwn_lite.fast import project_
 from cwn_lite.lab.measure.cost import Traffic
-from cwn_lite.projection import project_
 
 
 def layers() -> list[nn.Module]:
@@ -30,19 +30,19 @@ def layers() -> list[nn.Module]:
 @pytest.mark.parametrize("most", [1, 1200, 1 << 22])
 def test_together_is_one_by_one(centralize: bool, spherize: bool, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    real = buckets.project_together_
+    real = fast.project_together_
 
     def counting(weights: list[torch.Tensor], *arguments: float, **settings: bool) -> None:
         sizes.append(len(weights))
         real(weights, *arguments, **settings)
 
     # Also what a CPU does one by one.
-    monkeypatch.setitem(buckets.SMALL, "cpu", 1 << 30)
-    monkeypatch.setattr(buckets, "project_together_", counting)
-    monkeypatch.setattr(buckets, "LARGEST_CHUNK", most)
+    monkeypatch.setitem(fast.SMALL, "cpu", 1 << 30)
+    monkeypatch.setattr(fast, "project_together_", counting)
+    monkeypatch.setattr(fast, "LARGEST_CHUNK", most)
     together, alone = layers(), layers()
     strides = [layer.weight.stride() for layer in together]
-    buckets.project_modules_(together, 3.0, centralize=centralize, spherize=spherize)
+    fast.project_modules_(together, 3.0, centralize=centralize, spherize=spherize)
     for layer in alone:
         transposed = isinstance(layer, nn.ConvTranspose2d)
         project_(layer.weight, 3.0, centralize=centralize, spherize=spherize, transposed=transposed)
@@ -55,7 +55,7 @@ def test_together_is_one_by_one(centralize: bool, spherize: bool, most: int, mon
 
 def test_large_and_transposed_weights_go_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     joined: list[torch.Size] = []
-    monkeypatch.setattr(buckets, "project_together_", lambda weights, *_, **__: joined.extend(w.shape for w in weights))
+    monkeypatch.setattr(fast, "project_together_", lambda weights, *_, **__: joined.extend(w.shape for w in weights))
     for device, small, large in (("cpu", 64, 128), ("meta", 64, 640)):
         layers = [nn.Conv2d(small, small, 3), nn.Conv2d(large, large, 3), nn.ConvTranspose2d(small, small, 3)]
         joined.clear()
@@ -64,7 +64,7 @@ def test_large_and_transposed_weights_go_one_by_one(monkeypatch: pytest.MonkeyPa
 
 
 def project_all(modules: Iterable[nn.Module]) -> None:
-    buckets.project_modules_(modules, 2.0, centralize=True, spherize=True)
+    fast.project_modules_(modules, 2.0, centralize=True, spherize=True)
 
 
 def test_nothing_asks_the_device_for_a_value() -> None:
@@ -87,6 +87,6 @@ def test_a_deeper_network_of_the_same_shapes_makes_no_more_calls() -> None:
 def test_degenerate_rows_are_those_of_the_reference() -> None:
     weights = [torch.randn(4, 9), torch.zeros(4, 9), torch.full((4, 9), 2.5)]
     expected = [project_(copy.deepcopy(w)) for w in weights]
-    buckets.project_together_(weights, 2.0, centralize=True, spherize=True)
+    fast.project_together_(weights, 2.0, centralize=True, spherize=True)
     for got, want in zip(weights, expected, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-6)
