@@ -11,9 +11,9 @@ from torch.nn import functional as F
 import cwn_lite as cwn
 from cwn_lite.lab import measure
 from cwn_lite.lab.nets.dgcnn import DGCNN, EdgeConv, edges, neighbours
-from cwn_lite.lab.nets.gain import leaky_relu_c
 from cwn_lite.lab.nets.methods import group_norm
 from cwn_lite.lab.nets.networks import Norm, initialize
+from cwn_lite.lab.recipes.gain import leaky_relu_c
 
 NORMS: dict[str, Norm | None] = {"bn": nn.BatchNorm2d, "gn": partial(group_norm, 16), "none": None}
 
