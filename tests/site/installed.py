@@ -17,7 +17,7 @@ from cwn_lite.lab.results.provenance import checkout
 
 recorded, out = map(Path, sys.argv[1:])
 recipe = recipes.get("cnn-bn-e200")
-result = dataclasses.replace(results.read(recorded), recipe=dataclasses.asdict(recipe), recipe_sha=recipe.sha)
+result = dataclasses.replace(results.read(recorded), recipe=recipe.values(), recipe_sha=recipe.sha)
 results.write(result, out)
 alt = "A sphere cut by a plane through its centre, and one projected step of a weight on their circle."
 answer = {
