@@ -12,7 +12,7 @@ from torch import nn
 import cwn_lite as cwn
 from benchmarks import timing
 from benchmarks.inference import forward, network
-from benchmarks.networks import METHODS, build
+from benchmarks.networks import NORMALIZATIONS, build
 from benchmarks.optimizer_step import candidates
 from benchmarks.timing import peak_bytes, ratios, table, write
 from benchmarks.training_step import step
@@ -130,7 +130,7 @@ def test_peak_memory_of_a_step() -> None:
 
 
 @pytest.mark.parametrize("network", ["resnet20", "resnet50"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", NORMALIZATIONS)
 def test_a_step_runs(network: str, method: str) -> None:
     once = step(network, method, 2, CPU)
     once()
