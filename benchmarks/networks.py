@@ -55,7 +55,8 @@ def build(
         model, optimizer, constraint = _resnet50(lab_method, sigma, device)
     else:
         # Branches at a start that is neither zero nor as strong as the stream: no factor of a product is special.
-        settings = {**CIFAR[network], "residual_gamma": 0.2, **({} if width is None else {"width": width})}
+        branches = {} if CIFAR[network]["net"] == "cnn" else {"residual_gamma": 0.2}
+        settings = {**CIFAR[network], **branches, **({} if width is None else {"width": width})}
         noise = {"sigma": sigma} if ours else {}
         recipe = Recipe.of(name="benchmark", method=lab_method, **noise, **settings)
         model, optimizer, constraint = build_lab(recipe, 0, device)
