@@ -54,6 +54,7 @@ $(BUILT): $(EXECUTED) | $(INSTALLED)
 	@rm -rf _build/html _build/.built-*
 	$(BIN)/python book/_ext/execute.py --workers $(WORKERS) $(NOTEBOOKS)
 	$(BIN)/jupyter-book build . -W -n --keep-going
+	@mkdir -p _build/html && cp book/assets/front-door.html _build/html/index.html
 	@touch $@
 
 # What notebooks print may not depend on the processor's arithmetic. The build runs them on the processor's own kernels,

@@ -33,6 +33,8 @@ def stub(path: Path, script: str = STUB) -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "book" / "assets").mkdir(parents=True)
+    (tmp_path / "book" / "assets" / "front-door.html").touch()
     for name in FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("one", encoding="utf8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,10 @@ def test_the_address_leads_to_the_front_page(running: Browser, site: str) -> Non
     with browse.opened(running, site, site, typeset=False) as (page, visit):
         page.wait_for_url("**/book/index.html")
         assert visit.problems() == []
+    # Where a machine is slow the browser shows the address for a moment, and asks for an icon that must be there.
+    door = (browse.HTML / "index.html").read_text(encoding="utf8")
+    (icon,) = re.findall(r'<link rel="icon" href="([^"]+)">', door)
+    assert (browse.HTML / icon).is_file()
 
 
 def test_the_theme_can_be_switched(running: Browser, site: str) -> None:
