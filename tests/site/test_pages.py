@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,10 +118,8 @@ def test_the_address_leads_to_the_front_page(running: Browser, site: str) -> Non
     with browse.opened(running, site, site, typeset=False) as (page, visit):
         page.wait_for_url("**/book/index.html")
         assert visit.problems() == []
-    # Where a machine is slow the browser shows the address for a moment, and asks for an icon that must be there.
-    door = (browse.HTML / "index.html").read_text(encoding="utf8")
-    (icon,) = re.findall(r'<link rel="icon" href="([^"]+)">', door)
-    assert (browse.HTML / icon).is_file()
+    # Where a machine is slow the browser shows the address for a moment, and would ask for an icon that is not there.
+    assert '<link rel="icon" href="data:,">' in (browse.HTML / "index.html").read_text(encoding="utf8")
 
 
 def test_the_theme_can_be_switched(running: Browser, site: str) -> None:
