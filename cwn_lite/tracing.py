@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -208,10 +208,14 @@ def _read(module: nn.Module, training: bool | None, left_out: dict[str, Any], se
     return Reading(graph, used)
 
 
+# A module of Python leads to all that it imports: a sharded layer holds one, and with it all of torch.
+_NOT_LOOKED_INTO = (Tensor, nn.Module, fx.Tracer, fx.Graph, type, ModuleType)
+
+
 def _values_in(value: Any, seen: set[int]) -> Iterator[_Value]:
     if type(value) is _Value:
         yield value
-    elif id(value) not in seen and not isinstance(value, Tensor | nn.Module | fx.Tracer | fx.Graph | type):
+    elif id(value) not in seen and not isinstance(value, _NOT_LOOKED_INTO):
         seen.add(id(value))
         for item in [] if callable(value) else inside(value):
             yield from _values_in(item, seen)

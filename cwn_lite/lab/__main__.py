@@ -22,7 +22,7 @@ from .cells.cell import FinishedError, default_runs, pick_device
 from .cells.fill import Cell, Forecast, fill, missing
 from .cells.profiling import profile
 from .cells.together import together
-from .data import Clouds, Dataset
+from .data import Clouds, Dataset, Photographs
 from .data.kinds import EMBEDDED
 from .disk.lock import BusyError
 from .disk.paths import check_folder, expand
@@ -31,6 +31,7 @@ from .recipes.parts import Images
 from .results import listing
 from .results.deviations import deviations
 from .results.tables import table
+from .training.photographs import usual_workers
 from .training.world import ToldError, joined, processes
 
 
@@ -107,7 +108,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.profile:
         print(profile(recipe, data.load(recipe.data.kind, arguments.data), options))
         return 0
-    with joined(options.device) as (world, device):
+    with joined(options.device, shard=arguments.shard) as (world, device):
         options = replace(options, world=world, device=device)
         path = results.path_of(options.out, recipe.directory, arguments.seed)
         if path.exists():
@@ -162,7 +163,7 @@ def _fill(arguments: argparse.Namespace) -> int:
         recorded = results.load(options.out)
     forecast, waiting = Forecast(recorded), list(cells)
 
-    def load(kind: str) -> Dataset | Clouds:
+    def load(kind: str) -> Dataset | Photographs | Clouds:
         return data.load(kind, arguments.data)
 
     for cell, outcome in fill(cells, load, options):
@@ -206,6 +207,8 @@ def _fill_together(given: list[str], arguments: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "cwn_lite.lab", *given, "--jobs", "1", "--quiet"]
     if arguments.threads is None:
         command += ["--threads", str(max(1, torch.get_num_threads() // arguments.jobs))]
+    if arguments.workers is None:
+        command += ["--workers", str(max(1, usual_workers() // arguments.jobs))]
     return next((abs(code) for code in together(command, arguments.jobs) if code), 0)  # a killed one's is negative
 
 
@@ -216,6 +219,8 @@ def _options(arguments: argparse.Namespace) -> Options:
         torch.set_num_threads(arguments.threads)
     if not arguments.checkpoint_minutes >= 0:
         raise LabError(f"--checkpoint-minutes {arguments.checkpoint_minutes}: at least 0")
+    if arguments.workers is not None and not 0 <= arguments.workers <= 256:
+        raise LabError(f"--workers {arguments.workers}: from 0 to 256")
     device = pick_device(arguments.device)
     if arguments.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
@@ -226,6 +231,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         runs=arguments.runs,
         device=device,
         policies=arguments.policies,
+        workers=arguments.workers,
         quiet=arguments.quiet,
         checkpoint_s=60 * arguments.checkpoint_minutes,
         compile=arguments.compile == "on" or (arguments.compile == "auto" and device.type == "cuda"),
@@ -257,6 +263,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("recipe")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--profile", action="store_true", help="train a few steps, say where the time goes, keep nothing")
+    one.add_argument("--shard", action="store_true", help="under torchrun: each process keeps its rows of the weights")
     _training(one)
     one.set_defaults(verb=_run)
     many = verbs.add_parser("fill", help="train what is missing, the most wanted first, until the time is up")
@@ -290,6 +297,7 @@ def _training(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--deterministic", action="store_true", help="the same bits at each run; slower on a GPU")
     parser.add_argument("--threads", type=int, help="CPU threads; the count changes the last digits")
+    parser.add_argument("--workers", type=int, help="processes that decode photographs; one per CPU, up to 8, without")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--checkpoint-minutes", type=float, default=5.0, help="between checkpoints within an epoch")
 

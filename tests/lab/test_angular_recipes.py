@@ -107,8 +107,8 @@ def test_torchvisions_network_starts_its_branches_as_told() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"depth": 34}, "18 layers"),
-        ({"method": "plain"}, "leaves norms out"),
+        ({"depth": 20}, "depth=20: an imagenet-resnet has 18, 34, 50, 101 or 152 layers"),
+        ({"width": 32}, "width=32: an imagenet-resnet has width 64"),
         ({"residual": "nf"}, "residual='nf' belongs to"),
     ],
 )

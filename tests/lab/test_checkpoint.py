@@ -61,6 +61,8 @@ OTHERS = {"recipe_sha": "f" * 64, "seed": 1, "data": "f" * 64, "device": "cuda",
 
 @pytest.mark.parametrize("key", OTHERS)
 def test_a_run_goes_on_from_its_own_checkpoint_only(key: str, tiny: Recipe, toy: Dataset, options: Options) -> None:
+    if key == "processes":  # batch norm's statistics are those of a process; all else goes on with any number
+        tiny = tiny.but(method="bn")
     assert run(tiny, 0, toy, dataclasses.replace(options, deadline=0.0)) is None
     path = cell_folder(options.runs, tiny, 0) / "checkpoint"
     own = {"recipe_sha": tiny.sha, "seed": 0, "data": toy.sha256, "device": "cpu", "processes": 1}

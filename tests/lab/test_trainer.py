@@ -180,7 +180,7 @@ def test_divergence_is_noticed_at_its_step(where: str, tiny: Recipe, toy: Datase
 
 def test_a_bad_test_loss_is_divergence_too(tiny: Recipe, toy: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(tiny, 0, toy)
-    monkeypatch.setattr(trainer, "evaluate", lambda: Evaluation(math.inf, 50.0, 50.0))
+    monkeypatch.setattr(trainer, "evaluate", lambda: Evaluation(math.inf, 50.0, 50.0, 0.0))
     finish(trainer)
     assert trainer.diverged == {"epoch": 0, "step": 3, "reason": "the test loss is not finite"}
 

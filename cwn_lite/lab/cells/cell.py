@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 from .. import results
-from ..data import Clouds, Dataset
+from ..data import Clouds, Dataset, Photographs
 from ..disk import checkpoint, lock
 from ..disk.files import check_writable, keep_out_of_git, sweep, write_atomically
 from ..errors import LabError
@@ -32,6 +32,10 @@ from . import interrupt, record
 _OF_THE_MACHINE = re.compile(
     r"CUDA (?:error|driver|out of memory)|CU(?:BLAS|FFT|DNN|SPARSE)_STATUS|cuDNN error|NCCL error|can't allocate memory"
 )
+
+
+# Methods that compute something else where another number of processes shares the batch.
+OF_THE_BATCH = ("bn", "ws+bn")
 
 
 class MachineError(LabError):
@@ -56,6 +60,7 @@ class Options:
         compile: compile the network before the clock runs; the numbers differ in their last digits.
         world: the processes that share each run.
         policies: the file of Fast AutoAugment's policies, for the recipes that want them.
+        workers: processes that decode photographs; ``None`` is one per CPU, up to 8.
     """
 
     out: Path
@@ -67,6 +72,7 @@ class Options:
     compile: bool = False
     world: World = field(default_factory=World)
     policies: Path | None = None
+    workers: int | None = None
 
 
 def default_runs() -> Path:
@@ -95,7 +101,7 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def run(recipe: Recipe, seed: int, data: Dataset | Clouds, options: Options) -> Result | None:
+def run(recipe: Recipe, seed: int, data: Dataset | Photographs | Clouds, options: Options) -> Result | None:
     """Train a cell to its end, from its checkpoint if there is one, and write the result.
 
     Args:
@@ -118,9 +124,10 @@ def run(recipe: Recipe, seed: int, data: Dataset | Clouds, options: Options) -> 
     saved_state = cell / "checkpoint"
     with contextlib.ExitStack() as held, interrupt.requests() as stop_asked:
         _claim(held, recipe, seed, options)
-        identity = {"recipe_sha": recipe.sha, "seed": seed, "data": data.sha256}
-        identity |= {"device": options.device.type, "processes": options.world.size}
-        trainer = Trainer(recipe, seed, data, options.device, options.world, options.policies)
+        identity = {"recipe_sha": recipe.sha, "seed": seed, "data": data.identity, "device": options.device.type}
+        if recipe.method.kind in OF_THE_BATCH:
+            identity["processes"] = options.world.size
+        trainer = Trainer(recipe, seed, data, options.device, options.world, options.policies, options.workers)
         saved = _saved(saved_state, identity, options.world)
         earlier = [] if saved is None else _resume(trainer, saved_state, saved)
         if options.compile:
@@ -128,16 +135,16 @@ def run(recipe: Recipe, seed: int, data: Dataset | Clouds, options: Options) -> 
         session = record.Session.begin(trainer).after(earlier)
 
         def save() -> None:
+            state = {"trainer": trainer.state_dict(), "sessions": session.records(trainer)}
             if options.world.leads:
-                state = {"trainer": trainer.state_dict(), "sessions": session.records()}
                 checkpoint.save(saved_state, state, identity)
 
         failure = None
         try:
             if not _train(trainer, options, save, stop_asked):
                 return None
-        except OSError:
-            raise  # a full disk, for instance, which stops all that follows
+        except (OSError, LabError):
+            raise  # a full disk or a damaged photograph, for instance: nothing that the recipe is to blame for
         except Exception as error:
             failure = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             # Where processes share a run, the fault may be another one's; torchrun ends them all.
@@ -225,10 +232,12 @@ def _train(trainer: Trainer, options: Options, save: Callable[[], None], stop_as
                 bar.set_postfix_str(text, refresh=False)
             now = time.monotonic()
             leave = not trainer.done and (now > options.deadline or stop_asked())
+            due = now - saved >= options.checkpoint_s
             if options.world.size > 1:  # asking the others makes a GPU wait: not at each step
                 ask = trainer.batch % CHECK_EVERY[trainer.device.type] == 0
                 leave = ask and options.world.any(leave, trainer.device)
-            if trainer.batch == 0 or leave or now - saved >= options.checkpoint_s:
+                due = ask and options.world.any(due, trainer.device)
+            if trainer.batch == 0 or leave or due:
                 save()
                 saved = now
             if leave:

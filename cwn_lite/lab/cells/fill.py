@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from .. import recipes, results
-from ..data import Clouds, Dataset
+from ..data import Clouds, Dataset, Photographs
 from ..disk.lock import BusyError
 from ..errors import LabError
 from ..recipes import Recipe
@@ -92,7 +92,7 @@ def missing(options: Options, seeds: int, only: str | None = None) -> list[Cell]
 
 
 def fill(
-    cells: list[Cell], load: Callable[[str], Dataset | Clouds], options: Options
+    cells: list[Cell], load: Callable[[str], Dataset | Photographs | Clouds], options: Options
 ) -> Iterator[tuple[Cell, Result | LabError | None]]:
     """Run cells one after the other; yield each with its result.
 
@@ -107,7 +107,7 @@ def fill(
         load: maps the kind of a data set to the data set; called once per kind.
         options: where, how and until when.
     """
-    loaded: dict[str, Dataset | Clouds | None] = {}
+    loaded: dict[str, Dataset | Photographs | Clouds | None] = {}
     queue, busy = deque(cells), set[Cell]()
     while queue:
         cell = queue.popleft()

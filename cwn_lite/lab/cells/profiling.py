@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as torch_profile
 
-from ..data import Clouds, Dataset
+from ..data import Clouds, Dataset, Photographs
 from ..errors import LabError
 from ..recipes import Recipe
 from ..training import Trainer
@@ -16,7 +16,7 @@ WARM_UP, STEPS = 3, 20
 TOP = 10
 
 
-def profile(recipe: Recipe, data: Dataset | Clouds, options: Options) -> str:
+def profile(recipe: Recipe, data: Dataset | Photographs | Clouds, options: Options) -> str:
     """Train a few steps and return a table of the parts of a step, then of its most expensive operations.
 
     Nothing is written. On a GPU the time of a part is that of the device, except where it waits for the processor;
@@ -30,7 +30,7 @@ def profile(recipe: Recipe, data: Dataset | Clouds, options: Options) -> str:
     Raises:
         LabError: an epoch is a single step, and the evaluation behind it would be measured, too.
     """
-    trainer = Trainer(recipe, 0, data, options.device, policies=options.policies)
+    trainer = Trainer(recipe, 0, data, options.device, policies=options.policies, workers=options.workers)
     if trainer.steps_per_epoch < 2:
         raise LabError(f"{recipe.name}: an epoch of {data.name} is one step, too short to profile; take more images")
     if options.compile:

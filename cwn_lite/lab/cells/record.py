@@ -38,17 +38,19 @@ class Session:
         """Start the clock and look at the code, the machine and how the trainer uses it."""
         started = datetime.now(timezone.utc).isoformat(timespec="seconds")
         env = provenance.environment(trainer.device)
-        env |= {"compiled": trainer.compiled, "processes": trainer.world.size}
+        env |= {"compiled": trainer.compiled, "processes": trainer.world.size, "sharded": trainer.world.sharded}
         return cls(started, time.monotonic(), provenance.source(), env)
 
     def after(self, earlier: list[dict[str, Any]]) -> Session:
         """Return this session as the continuation of others."""
         return dataclasses.replace(self, earlier=tuple(earlier))
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self, trainer: Trainer) -> list[dict[str, Any]]:
         """Return one record per session, this one up to now."""
         seconds = round(time.monotonic() - self.clock, 1)
-        return [*self.earlier, {"started": self.started, "wall_s": seconds, **self.source, "env": self.env}]
+        pace = {key: round(value, 1) for key, value in trainer.pace.items()}
+        own = {"started": self.started, "wall_s": seconds, **pace, **self.source, "env": self.env}
+        return [*self.earlier, own]
 
 
 def _skipped(trainer: Trainer) -> dict[str, str]:
@@ -63,7 +65,7 @@ def _skipped(trainer: Trainer) -> dict[str, str]:
 
 def make(trainer: Trainer, session: Session, failure: str | None = None) -> Result:
     """Return the result of a run that is done, diverged, or failed with ``failure``."""
-    sessions = session.records()
+    sessions = session.records(trainer)
     reason = trainer.diverged
     if failure is not None:
         reason = {"epoch": trainer.epoch, "step": trainer.global_step, "reason": failure}

@@ -3,5 +3,6 @@
 from .clouds import Clouds
 from .dataset import Dataset, build, select
 from .kinds import load
+from .photographs import Photographs
 
-__all__ = ["Clouds", "Dataset", "build", "load", "select"]
+__all__ = ["Clouds", "Dataset", "Photographs", "build", "load", "select"]

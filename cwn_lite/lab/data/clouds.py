@@ -63,6 +63,11 @@ class Clouds:
     class_names: tuple[str, ...]
 
     @property
+    def identity(self) -> str:
+        """What a checkpoint wants to find again: the hash."""
+        return self.sha256
+
+    @property
     def record(self) -> dict[str, str | int]:
         """What a result says about its data."""
         return {

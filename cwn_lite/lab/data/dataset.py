@@ -76,6 +76,11 @@ class Dataset:
     std: Tensor
 
     @property
+    def identity(self) -> str:
+        """What a checkpoint wants to find again: the hash."""
+        return self.sha256
+
+    @property
     def record(self) -> dict[str, str | int]:
         """What a result says about its data."""
         return {

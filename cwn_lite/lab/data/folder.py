@@ -62,8 +62,25 @@ def read(
         LabError: classes that differ between the splits or from their number, an empty class, a picture outside of
             the class folders or deeper in them, one that :func:`cwn_lite.lab.picture.read` refuses.
     """
+    found, labels = files(path, split, classes=classes)
+    images = [picture.read(file, side, reduce=reduce) for file in found]
+    stacked = np.stack(images).transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(stacked), np.asarray(labels, dtype=np.int64)
+
+
+def files(path: Path, split: str, *, classes: int) -> tuple[list[Path], list[int]]:
+    """Return the pictures of a split and their labels, without a look into the files; see :func:`read`.
+
+    Args:
+        path: the root of the tree.
+        split: ``train``, ``test`` or ``val``.
+        classes: number of class folders that there must be.
+
+    Raises:
+        LabError: as for :func:`read`, but for what only a look into a picture shows.
+    """
     known = picture.suffixes()
-    images: list[NDArray[np.uint8]] = []
+    found: list[Path] = []
     labels: list[int] = []
     names = class_names(path, classes)
     left_out = [entry for entry in _entries(path / split) if not entry.is_dir()]
@@ -75,18 +92,16 @@ def read(
         for entry in entries:
             if entry.is_dir():
                 raise LabError(f"{entry}: a folder in a class folder; pictures must lie in {split}/{name} itself")
-        files = [entry for entry in entries if entry.suffix.lower() in known]
+        pictures = [entry for entry in entries if entry.suffix.lower() in known]
         left_out += [entry for entry in entries if entry.suffix.lower() not in known]
-        if not files:
+        if not pictures:
             raise LabError(f"{path / split / name}: no images in this class folder")
-        for file in files:
-            images.append(picture.read(file, side, reduce=reduce))
-            labels.append(label)
+        found += pictures
+        labels += [label] * len(pictures)
     if left_out:
         listing = listed(str(entry.relative_to(path / split)) for entry in left_out)
         print(f"note: {path / split}: left out, by their endings no pictures: {listing}", file=sys.stderr)
-    stacked = np.stack(images).transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(stacked), np.asarray(labels, dtype=np.int64)
+    return found, labels
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,43 @@ def read(file: Path, side: int, *, reduce: bool = False) -> NDArray[np.uint8]:
         LabError: no file, not readable, damaged, of another size, several pictures in one file, transparent in
             places, or numbers of which nobody knows what is black and what white; the text names the file.
     """
+
+    def check(size: tuple[int, int]) -> None:
+        if not (reduce and side <= min(size) and max(size) <= LARGEST):
+            _check_size(size, side)
+
+    def finish(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        found = _reduced(pixels, side) if reduce else pixels
+        _check_size((found.shape[1], found.shape[0]), side)  # an icon's header may lie
+        return found
+
+    return _open(file, check, finish, f" The recipe expects {side} x {side}")
+
+
+def photograph(file: Path) -> NDArray[np.uint8]:
+    """Return a picture of any size as stored, (height, width, 3) uint8; otherwise as :func:`read`.
+
+    Args:
+        file: one still picture, of any format that Pillow reads.
+
+    Raises:
+        LabError: as for :func:`read`, or more than ``LARGEST`` pixels on a side.
+    """
+
+    def check(size: tuple[int, int]) -> None:
+        if max(size) > LARGEST:
+            raise LabError(f"{size[0]} x {size[1]} pixels, and {LARGEST} on a side are the most")
+
+    return _open(file, check, lambda pixels: pixels, "")
+
+
+def _open(
+    file: Path,
+    check: Callable[[tuple[int, int]], None],
+    finish: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    expected: str,
+) -> NDArray[np.uint8]:
+    """Decode a file whose size passes ``check`` and return what ``finish`` makes of it; each error names the file."""
     from PIL import Image
 
     if not file.is_file():
@@ -52,23 +90,18 @@ def read(file: Path, side: int, *, reduce: bool = False) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as image:
-                if not (reduce and side <= min(image.size) and max(image.size) <= LARGEST):
-                    _check_size(image.size, side)
+                check(image.size)
                 if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # MPO: a photograph and its previews
                     raise LabError(f"{image.n_frames} pictures in one file; keep one")
-                pixels = _rgb(image)
-        if reduce:
-            pixels = _reduced(pixels, side)
-        _check_size((pixels.shape[1], pixels.shape[0]), side)  # an icon's header may lie
+                return finish(_rgb(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LabError(f"{file}: {error} The recipe expects {side} x {side}") from None
+        raise LabError(f"{file}: {error}{expected}") from None
     except LabError as error:
         raise LabError(f"{file}: {error}") from None
     except OSError as error:
         raise LabError(f"{file}: {error.strerror if error.errno else f'damaged image ({error})'}") from error
     except Exception as error:  # decoders of damaged files raise nearly anything
         raise LabError(f"{file}: damaged image ({type(error).__name__}: {error})") from error
-    return pixels
 
 
 def _check_size(size: tuple[int, int], side: int) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from cwn_lite.rows import layout, row_view
+from cwn_lite.sharded import whole
 
 
 def parameter_count(model: nn.Module) -> int:
@@ -22,10 +24,18 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def grad_norm(model: nn.Module) -> Tensor:
-    """Return the Euclidean norm of the whole gradient, in float64: a huge but finite one has a finite norm."""
+    """Return the Euclidean norm of the whole gradient, in float64: a huge but finite one has a finite norm.
+
+    Of a model that processes keep in parts, all of them must ask.
+    """
     grads = [p.grad for p in model.parameters() if p.grad is not None]
-    norms = [torch.linalg.vector_norm(grad, dtype=torch.float64) for grad in grads]
+    parts = [getattr(grad, "to_local", lambda grad=grad: grad)() for grad in grads]
+    norms = [torch.linalg.vector_norm(part, dtype=torch.float64) for part in parts]
     total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    if any(part is not grad for part, grad in zip(parts, grads, strict=True)):
+        squares = total.square()
+        dist.all_reduce(squares)
+        total = squares.sqrt()
     return total
 
 
@@ -53,7 +63,7 @@ def row_norms(module: nn.Module) -> Tensor:
     Args:
         module: a Linear or a convolution, parametrized or not.
     """
-    view, dims = row_view(trained_weight(module).detach().double(), **layout(module))
+    view, dims = row_view(whole(trained_weight(module).detach()).double(), **layout(module))
     centred = view - view.mean(dims, keepdim=True)
     # In float64: a step of an exploding run makes rows whose squares float32 cannot hold.
     norms: Tensor = torch.linalg.vector_norm(centred, dim=dims).flatten()
@@ -65,5 +75,5 @@ def weights_sha256(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(whole(value.detach()).cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -46,7 +46,12 @@ class Built(NamedTuple):
     constraint: cwn.Constraint | None
 
 
-def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> Built:
+def build(
+    recipe: Recipe,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    split: Callable[[nn.Module], None] | None = None,
+) -> Built:
     """Build model, optimizer and constraint of a recipe.
 
     ========= ======================= ====================== ===========================
@@ -71,6 +76,7 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
         recipe: what to build.
         seed: of the initial weights.
         device: where to.
+        split: leaves each process its part of the parameters, before the optimizer sees them.
 
     Example:
         >>> from cwn_lite.lab.recipes import get
@@ -98,9 +104,12 @@ def build(recipe: Recipe, seed: int = 0, device: torch.device | str = "cpu") -> 
     with torch.no_grad():
         for layer in normalized_layers(model):
             trained_weight(layer).mul_(recipe.training.init_scale)
-    # On the device before the optimizer sees the parameters; channels-last is the faster layout on both. (torch's
-    # overloads of `to` do not know that a module takes a memory format.)
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # On the device before the optimizer sees the parameters; channels-last is the faster layout on both, and the one
+    # that FSDP2 refuses. (torch's overloads of `to` do not know that a module takes a memory format.)
+    layout = torch.channels_last if split is None else torch.contiguous_format
+    model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
+    if split is not None:
+        split(model)
     optimizer = _optimizer(model, recipe, torch.device(device))
     constraint = _constrain(model, optimizer, recipe)
     return Built(cwn.fuse(model) if isinstance(method, parts.CWO) else model, optimizer, constraint)
@@ -174,9 +183,8 @@ def _start_branches(model: nn.Module, recipe: Recipe) -> None:
         return
     gamma = recipe.net.residual_gamma
     for block in model.modules():
-        if type(block).__name__ == "BasicBlock":  # torchvision's
-            assert isinstance(block.bn2, nn.Module) and isinstance(block.bn2.weight, nn.Parameter)
-            nn.init.constant_(block.bn2.weight, gamma)
+        if type(block).__name__ in ("BasicBlock", "Bottleneck"):
+            _start_torchvision_branch(block, gamma)
         if not isinstance(block, Block | WideBlock):
             continue
         last = block.branch[-1]
@@ -193,6 +201,22 @@ def _start_branches(model: nn.Module, recipe: Recipe) -> None:
             nn.init.constant_(scale, gamma)
 
 
+@torch.no_grad()
+def _start_torchvision_branch(block: nn.Module, gamma: float) -> None:
+    """Set the scale that ends the branch: a norm's, else a row gain's or length's, else that of the first weights."""
+    end = 3 if type(block).__name__ == "Bottleneck" else 2
+    norm, conv = getattr(block, f"bn{end}"), getattr(block, f"conv{end}")
+    trained = dict(conv.named_parameters())
+    gains = [p for name, p in trained.items() if name.endswith(".g")]
+    if isinstance(getattr(norm, "weight", None), nn.Parameter):
+        nn.init.constant_(norm.weight, gamma)
+    elif gains:
+        nn.init.constant_(gains[0], gamma)
+    else:  # rows that are standardized and have no gain keep their length
+        for name in {"parametrizations.weight.original0", "weight"} & trained.keys():
+            trained[name].mul_(gamma)
+
+
 def _network(recipe: Recipe) -> nn.Module:
     norm: Norm | None
     if recipe.method.kind in ("ours", "bn", "ws+bn"):
@@ -201,19 +225,27 @@ def _network(recipe: Recipe) -> nn.Module:
         norm = partial(group_norm, recipe.method.groups)
     else:
         norm = None
-    net = recipe.net
+    net, labels = recipe.net, classes(recipe.data.kind)
     if isinstance(net, parts.DGCNN):
-        labels = classes(recipe.data.kind)
         return DGCNN(net.width, k=net.k, classes=labels, dropout=net.dropout, norm=norm)
-    shape = SHAPES[recipe.data.kind]
     if isinstance(net, parts.ImageNetResNet):
-        model: nn.Module = import_torchvision().models.resnet18(num_classes=shape.classes, norm_layer=norm)
-        return model
+        return _torchvision_resnet(net.depth, labels, norm)
     networks: dict[str, Callable[..., nn.Module]] = {"cnn": CNN, "resnet": ResNet, "wrn": WideResNet}
-    network = partial(networks[net.kind], in_channels=shape.channels, classes=shape.classes, norm=norm)
+    channels = SHAPES[recipe.data.kind].channels
+    network = partial(networks[net.kind], in_channels=channels, classes=labels, norm=norm)
     if isinstance(net, parts.ResNet) and net.residual == "nf":
         network = partial(network, alpha=net.residual_alpha)
     return network(net.depth, net.width)
+
+
+def _torchvision_resnet(depth: int, classes: int, norm: Norm | None) -> nn.Module:
+    """Return torchvision's network; without a norm its convolutions get the biases that they lack."""
+    make = getattr(import_torchvision().models, f"resnet{depth}")
+    model: nn.Module = make(num_classes=classes, norm_layer=norm or (lambda channels: nn.Identity()))
+    for layer in model.modules():
+        if norm is None and isinstance(layer, nn.Conv2d):
+            layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
+    return model
 
 
 def _groups(model: nn.Module, steps: parts.Training) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from ..errors import LabError
-from . import ablations, angular, paper, points, small
+from . import ablations, angular, paper, photographs, points, small
 from .grid import grid
 from .recipe import Recipe
 
@@ -25,6 +25,7 @@ def _all() -> Iterator[Recipe]:
     yield from angular.search()
     yield from angular.finals()
     yield from points.table_5()
+    yield from photographs.table_6()
 
 
 def _by_every_name() -> dict[str, Recipe]:

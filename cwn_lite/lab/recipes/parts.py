@@ -50,6 +50,25 @@ class Images(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Photographs(Record):
+    """Which photographs, read from their files as they are needed, and what is done to them.
+
+    Args:
+        kind: name of the data set.
+        side: height and width of what the network sees, in pixels; 224 is the paper's. A test sees the square in the
+            middle of a photograph whose shorter side was brought to 8/7 of it, 256 for 224.
+        augment: ``scale-aspect`` (a part of 8 to 100 % of the area, of an aspect between 3:4 and 4:3, brought to the
+            square; mirrored or not; the paper's), or ``none``.
+        validation: so many training photographs of a fixed random order are held out and take the test set's place.
+    """
+
+    kind: str = "imagenet"
+    side: int = field(default=224, metadata={"above": 0})
+    augment: str = field(default="scale-aspect", metadata={"choices": ("scale-aspect", "none")})
+    validation: int = field(default=0, metadata={"least": 0})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Points(Record):
     """Which point clouds, and what is done to them in training.
 
@@ -127,9 +146,10 @@ class ImageNetResNet(Record):
 
     Args:
         kind: ``imagenet-resnet``.
-        depth: 18.
+        depth: 18, 34, 50, 101 or 152.
         width: channels of the first stage, 64.
-        residual_gamma: initial scale at the end of each residual branch.
+        residual_gamma: initial scale at the end of each residual branch; where a method has none there, the factor
+            on the first weights of the branch's last convolution.
     """
 
     kind: str = "imagenet-resnet"
@@ -139,8 +159,10 @@ class ImageNetResNet(Record):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.depth, self.width) != (18, 64):
-            raise ValueError(f"depth={self.depth}, width={self.width}: imagenet-resnet has 18 layers and width 64")
+        if self.depth not in (18, 34, 50, 101, 152):
+            raise ValueError(f"depth={self.depth}: an imagenet-resnet has 18, 34, 50, 101 or 152 layers")
+        if self.width != 64:
+            raise ValueError(f"width={self.width}: an imagenet-resnet has width 64")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,15 +267,18 @@ class GroupedStandardization(Standardization, GroupNorm):
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Record):
-    """How long and how fast. The learning rate is a cosine, step by step.
+    """How long and how fast. The learning rate is a cosine, step by step, or falls in stairs.
 
     Args:
         kind: name of the steps.
         lr: first learning rate.
         final_lr: where the cosine ends.
+        drop_every: instead of the cosine, a tenth of the rate after so many epochs, and so on; ``None`` is the cosine.
         momentum: of SGD, or of what is orthogonalized.
         weight_decay: of SGD; with angular steps AdamW's, on the classifier.
         batch: images per step; the last step of an epoch takes what is left.
+        accumulate: the gradient of a step adds up over so many pieces of its batch, for want of memory. Only batch
+            norm, whose statistics are those of a piece, computes something else then.
         epochs: passes over the training set.
         warmup_epochs: the learning rate rises to the cosine in equal steps for so many epochs.
         init_scale: factor on the first value of the tensor that is trained behind each convolution's weight. Where
@@ -267,12 +292,16 @@ class Training(Record):
     epochs: int = field(default=200, metadata={"above": 0})
     warmup_epochs: int = field(default=0, metadata={"least": 0, "later": True})
     final_lr: float = field(default=0.0, metadata={"least": 0, "later": True})
+    drop_every: int | None = field(default=None, metadata={"above": 0, "later": True})
+    accumulate: int = field(default=1, metadata={"above": 0, "later": True})
     init_scale: float = field(default=1.0, metadata={"above": 0, "later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs={self.warmup_epochs} leaves nothing of {self.epochs} epochs")
+        if self.drop_every is not None and self.final_lr:
+            raise ValueError(f"final_lr={self.final_lr:g} is where a cosine ends, and drop_every={self.drop_every}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from .parts import (
     ImageNetResNet,
     Images,
     Method,
+    Photographs,
     Points,
     ResNet,
     Standardization,
@@ -28,8 +29,9 @@ from .parts import (
 )
 from .record import Record
 
-DATA: dict[str, type[Images | Points]] = {
+DATA: dict[str, type[Images | Photographs | Points]] = {
     **dict.fromkeys(("cifar10", "cifar100", "digits", "imagenette64"), Images),
+    **dict.fromkeys(("imagenet", "imagenette"), Photographs),
     **dict.fromkeys(("shapes", "modelnet40"), Points),
 }
 NETS: dict[str, type[CNN | ResNet | ImageNetResNet | DGCNN]] = {
@@ -85,7 +87,7 @@ class Recipe:
     """
 
     name: str
-    data: Images | Points
+    data: Images | Photographs | Points
     net: CNN | ResNet | ImageNetResNet | DGCNN
     method: Method
     training: Training
@@ -96,8 +98,8 @@ class Recipe:
         if isinstance(self.data, Points) != isinstance(self.net, DGCNN):
             wanted = "net='dgcnn'" if isinstance(self.data, Points) else "a network for images"
             raise ValueError(f"net={self.net.kind!r}: data={self.data.kind!r} needs {wanted}")
-        if isinstance(self.net, ImageNetResNet) and self.method.kind not in ("ours", "bn", "gn", "ws+bn", "ws+gn"):
-            raise ValueError(f"method={self.method.kind!r} leaves norms out, which torchvision's networks have")
+        if isinstance(self.data, Photographs) and not isinstance(self.net, ImageNetResNet):
+            raise ValueError(f"net={self.net.kind!r}: data={self.data.kind!r} needs net='imagenet-resnet'")
 
     @classmethod
     def of(cls, *, name: str, method: str, **values: Any) -> Recipe:

@@ -15,13 +15,14 @@ from ..recipes.parts import (
     GroupNorm,
     ImageNetResNet,
     Images,
+    Photographs,
     Points,
     ResNet,
     Standardization,
 )
 
-# Sections 4.1.1-4.1.3: what the paper prints. The learning rates and decays are those of its method.
-_WIDTHS = {("cnn", 9): 64, ("resnet", 110): 16, ("wrn", 28): 160}
+# Sections 4.1.1-4.1.3, 4.2.1 and 4.3.1: what the paper prints. The learning rates and decays are those of its method.
+_WIDTHS = {("cnn", 9): 64, ("resnet", 110): 16, ("wrn", 28): 160, ("imagenet-resnet", 50): 64}
 _OURS = {"cnn": (0.1, 1e-3), "resnet": (0.2, 1e-3), "wrn": (0.2, 5e-3), "dgcnn": (0.1, 1e-4)}
 _SCHEDULES = {"cnn": "constant", "resnet": "linear", "wrn": "linear"}
 
@@ -58,6 +59,13 @@ def _net(r: Recipe) -> list[Words]:
 
 def _data(r: Recipe, name: str) -> list[Words]:
     images, other = r.data, name != title(r.data.kind)
+    if isinstance(images, Photographs):
+        return [
+            (images.side != 224, f"{images.side} pixels, not 224"),
+            (images.validation > 0, f"tested on {images.validation} training images that are held out"),
+            (other, f"images: {name}"),
+            (images.augment == "none", "no augmentation"),
+        ]
     if isinstance(images, Points):
         return [
             (images.points != 1024, f"{images.points} points, not 1024"),
@@ -75,18 +83,23 @@ def _data(r: Recipe, name: str) -> list[Words]:
 
 
 def _training(r: Recipe) -> list[Words]:
-    t, clouds = r.training, isinstance(r.data, Points)
-    # Of point clouds the paper says only that all is as in DGCNN's paper.
-    epochs = 250 if clouds else 200
-    batches: tuple[int, ...] = (32,) if clouds else (128,)
+    t, photographs = r.training, isinstance(r.data, Photographs)
+    # Of point clouds the paper says only that all is as in DGCNN's paper, of ImageNet not how many epochs.
+    epochs = {Points: 250, Photographs: t.epochs}.get(type(r.data), 200)
+    batches: tuple[int, ...] = {Points: (32,), Photographs: (256,)}.get(type(r.data), (128,))
     if isinstance(r.data, Images) and r.net.kind == "wrn" and r.data.policy == "fastaa":
         batches = (4, 16, 128)
+    stairs = f"a tenth of the rate after every {t.drop_every} epochs"
     found = [
         (t.epochs != epochs, f"{t.epochs} epoch{'s'[: t.epochs - 1]}, not {epochs}"),
         (t.batch not in batches, f"batch {t.batch}"),
         (t.momentum != 0.9, f"momentum {t.momentum:g}"),
         (t.init_scale != 1, f"first weights times {t.init_scale:.2g}"),
         (t.warmup_epochs > 0, f"{t.warmup_epochs} epochs of warm-up"),
+        (t.accumulate > 1, f"gradients of {t.accumulate} pieces of a batch"),
+        (not photographs and t.drop_every is not None, f"{stairs}, no cosine"),
+        (photographs and t.drop_every is None, "a cosine, not a tenth of the rate at 30, 60 and 90 epochs"),
+        (photographs and t.drop_every not in (None, 30), f"{stairs}, not 30"),
     ]
     if isinstance(t, Angular):
         turn = f"steps of AngularMuon: {t.lr:.3g} rad, AdamW at {t.rest:g} of it, pull {t.coherence_decay:g}"
@@ -105,9 +118,11 @@ def _method(r: Recipe) -> list[Words]:
         (not method.centralize, "rows not centred"),
         (not method.spherize, "rows not on the sphere"),
         (method.sigma > 0 and method.schedule != usual, f"{method.schedule} noise"),
-        (method.sigma == 0, "no noise"),
+        (method.sigma == 0 and not isinstance(r.data, Photographs), "no noise"),
     ]
-    if isinstance(t, SGD):
+    if isinstance(t, SGD) and isinstance(r.data, Photographs):
+        found.insert(0, (t.lr != 0.1 * t.batch / 256, f"lr {t.lr:.3g}"))
+    elif isinstance(t, SGD):
         printed = (lr * t.batch / (32 if isinstance(r.data, Points) else 128), decay)
         found.insert(0, ((t.lr, t.weight_decay) != printed, f"lr {t.lr:.3g} and decay {t.weight_decay:g}"))
         found.insert(4, (t.decay_scale_bias, "decay of scale and bias, too"))
@@ -117,6 +132,10 @@ def _method(r: Recipe) -> list[Words]:
 def _gaps(r: Recipe) -> list[Words]:
     found: list[Words] = []
     method, net, t = r.method, r.net, r.training
+    if isinstance(r.data, Photographs):
+        found.append((True, f"{t.epochs} epochs"))
+        found.append((isinstance(method, CWO) and isinstance(t, SGD), f"decay {t.weight_decay:g}"))
+        found.append((isinstance(method, CWO) and method.sigma == 0, "no noise"))
     if isinstance(method, CWO) and method.sigma > 0:
         found += [
             (net.kind not in ("wrn", "dgcnn"), f"σ = {method.sigma:g}"),
@@ -128,6 +147,7 @@ def _gaps(r: Recipe) -> list[Words]:
     nf = isinstance(net, ResNet) and net.residual == "nf"
     if isinstance(net, ResNet | ImageNetResNet):
         scaled = method.kind not in ("plain", "ws") and not nf
+        scaled |= method.kind == "plain" and isinstance(net, ImageNetResNet)
         found.append((scaled, f"γ of branches starts at {net.residual_gamma:.2g}"))
     if isinstance(net, ResNet):
         found.append((nf, f"branches scaled as in NF-ResNet, α = {net.residual_alpha:g}"))

@@ -13,6 +13,7 @@ from ..data.clouds import Clouds
 from ..errors import LabError
 from ..recipes.parts import Points
 from ..seeding import generator
+from .world import World
 
 TEST_BATCH = 32  # a graph of near points takes as much memory as a batch of training
 
@@ -26,19 +27,23 @@ class CloudTask:
         seed: of the order of the clouds and of what is done to each.
         data: the data set that the recipe names.
         device: where the clouds are kept, and the batches made.
+        world: the processes that share the run.
 
     Raises:
         LabError: the recipe wants more points or clouds than there are.
     """
 
-    by_class = True
+    by_class, top5 = True, False
 
-    def __init__(self, wish: Points, batch: int, seed: int, data: Clouds, device: torch.device) -> None:
+    def __init__(
+        self, wish: Points, batch: int, seed: int, data: Clouds, device: torch.device, *, world: World | None = None
+    ) -> None:
         there = data.train_points.shape[1]
         if wish.points > there:
             raise LabError(f"{data.name} has {there} points per cloud, the recipe wants {wish.points}")
         data = _held_out(data, wish.validation)
         self._wish, self._batch, self._seed, self._device = wish, batch, seed, device
+        self._world = World() if world is None else world
         self._points, self._labels = data.train_points.to(device), data.train_labels.to(device)
         self._test = data.test_points[:, : wish.points].to(device), data.test_labels.to(device)
         self.train_count, self.test_count = len(data.train_labels), len(data.test_labels)
@@ -51,10 +56,11 @@ class CloudTask:
         self.order = torch.randperm(self.train_count, generator=generator(self._seed, "order", epoch))
         self._turns = draw_turn(self.train_count, generator(self._seed, "augment", epoch))
 
-    def batch(self, step: int, part: slice) -> tuple[Tensor, Tensor]:
-        """Return the clouds (B, points, 3) of a step, or one process's part of them, and their labels."""
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return the clouds (B, points, 3) of a step and their labels."""
         first = step * self._batch
         whole = self.order[first : first + self._batch]
+        part = self._world.part(len(whole))
         # What is random is drawn for the whole step, so that processes that share it see what one would.
         draws = generator(self._seed, "points", self._epoch, step)
         index = whole[part].to(self._device)
@@ -67,14 +73,16 @@ class CloudTask:
             points = jitter(turn(points, self._turns[first : first + self._batch][part].to(self._device)), noise)
         return points, self._labels[index]
 
-    def first(self, part: slice) -> tuple[Tensor, Tensor]:
+    def first(self, size: int) -> tuple[Tensor, Tensor]:
         """Return training clouds as they are, and their labels."""
+        part = self._world.part(size)
         return self._points[part, : self._wish.points], self._labels[part]
 
-    def test(self, rank: int = 0, processes: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the test set in batches; of several processes each takes its own."""
-        batches = list(zip(*(tensor.split(TEST_BATCH) for tensor in self._test), strict=True))
-        yield from batches[rank::processes]
+    def test(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the test set in batches."""
+        for points, labels in zip(*(tensor.split(TEST_BATCH) for tensor in self._test), strict=True):
+            part = self._world.part(len(labels))
+            yield points[part], labels[part]
 
 
 def _held_out(data: Clouds, validation: int) -> Clouds:

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.profiler import record_function
 
-from ..data import Clouds, Dataset
-from ..errors import LabError
+from ..data import Clouds, Dataset, Photographs
 from ..measure import grad_norm, row_norms
 from ..nets.methods import build, normalized_layers
 from ..recipes import Recipe
-from ..recipes.parts import CWO, Images, Points
+from ..recipes.parts import CWO
 from ..seeding import derive
-from .clouds import CloudTask
-from .images import ImageTask
+from . import shards, tasks
+from .evaluation import Evaluation, evaluate
 from .schedule import learning_rate
-from .task import Task
 from .world import World
 
 # How often a GPU is asked whether the loss is still finite: asking makes the CPU wait for it.
 CHECK_EVERY = {"cpu": 1, "cuda": 50}
-
-
-class Evaluation(NamedTuple):
-    """Mean loss of the test set, its error, and the mean over classes of their errors, in per cent."""
-
-    loss: float
-    error: float
-    class_error: float
 
 
 class Trainer:
@@ -51,10 +43,13 @@ class Trainer:
         world: the processes that share the run. They train as one would, but for the batch statistics of batch
             norm, which each takes over its part of the batch.
         policies: the file of Fast AutoAugment's policies, for a recipe that wants them.
+        workers: processes that decode photographs; ``None`` is one per CPU, up to 8.
 
     Attributes:
         curve: one entry per finished epoch; losses are means over images, errors are percentages.
         epoch_s: seconds of each finished epoch, its evaluation included.
+        pace: since this trainer was made: samples of all processes trained on, seconds of its steps, and those of
+            them that it waited for data.
         diverged: where and why the run ended early, or ``None``.
         compiled: whether :meth:`compile` succeeded.
 
@@ -73,16 +68,17 @@ class Trainer:
         self,
         recipe: Recipe,
         seed: int,
-        data: Dataset | Clouds,
+        data: Dataset | Photographs | Clouds,
         device: torch.device | str = "cpu",
         world: World | None = None,
         policies: Path | None = None,
+        workers: int | None = None,
     ) -> None:
         self.recipe, self.seed, self.device = recipe, seed, torch.device(device)
         self.world = World() if world is None else world
-        self.task = _task(recipe, seed, data, self.device, policies)
-        _check_world(recipe, self.task.train_count, self.world)
-        self.model, self.optimizer, self.constraint = build(recipe, seed, self.device)
+        self.task = tasks.make(recipe, seed, data, self.device, self.world, policies, workers)
+        split = partial(shards.split, device=self.device, processes=self.world.size) if self.world.sharded else None
+        self.model, self.optimizer, self.constraint = build(recipe, seed, self.device, split)
         # What a step calls: the model, or what wraps or compiles it.
         self._network: Callable[[Tensor], Any] = self.world.wrap(self.model, self.device)
         self.compiled = False
@@ -91,8 +87,10 @@ class Trainer:
         self.curve: list[dict[str, float]] = []
         self.epoch_s: list[float] = []
         self.diverged: dict[str, Any] | None = None
-        # Of the epoch under way: sum of losses, of errors, of gradient norms; the first step with a bad loss or -1.
-        self._sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        self.pace = {"samples": 0, "train_s": 0.0, "data_s": 0.0}
+        # Of the epoch under way: sums of losses and errors of this process, of gradient norms; first bad step or -1.
+        self._sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self._norms = torch.zeros((), dtype=torch.float64, device=self.device)
         self._first_bad = torch.tensor(-1, device=self.device)
         self._largest_norm = torch.zeros((), dtype=torch.float64, device=self.device)
         self._seconds = 0.0
@@ -117,23 +115,24 @@ class Trainer:
         begun = time.perf_counter()
         with record_function("data"):
             x, target, weight = self._next_batch()
+        fetched = time.perf_counter()
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr() * group.get("rate", 1.0)
         self.model.train()
-        with record_function("forward"):
-            logits = self._forward(x)
-            loss = F.cross_entropy(logits, target)
-        with record_function("backward"):
-            self.optimizer.zero_grad(set_to_none=True)
-            (loss if weight == 1 else loss * weight).backward()
+        self.optimizer.zero_grad(set_to_none=True)
+        logits, loss = self._add_gradients(x, target, weight)
         with record_function("optimizer and projection"):
             self.optimizer.step()
         with record_function("metrics"):
-            self._count(logits.detach(), loss.detach(), target)
+            self._count(logits, loss, target)
         self.batch += 1
         ended = self.batch == self.steps_per_epoch
         if ended or self.batch % CHECK_EVERY[self.device.type] == 0:
             self._check()
+        stepped = time.perf_counter()
+        self.pace["samples"] += self._step_size(self.batch - 1)
+        self.pace["train_s"] += stepped - begun
+        self.pace["data_s"] += fetched - begun
         if ended and self.diverged is None:
             self._finish_epoch()
         self._seconds += time.perf_counter() - begun
@@ -173,64 +172,80 @@ class Trainer:
         n, batch = self.task.train_count, self.recipe.training.batch
         self.model.train()
         for size in {min(batch, n), n % batch or batch}:
-            part = self.world.part(size)
             for _ in range(3):  # a CUDA graph is recorded at the second or third call
-                x, labels = self.task.first(part)
-                F.cross_entropy(self._forward(x), labels).backward()
+                self._add_gradients(*self.task.first(size), 1.0)
                 self.optimizer.zero_grad(set_to_none=True)
         if self.constraint is not None:
             self.constraint.project()
         self.evaluate()
 
+    def _step_size(self, step: int) -> int:
+        """Return how many samples a step of an epoch takes, in all processes."""
+        return min(self.recipe.training.batch, self.task.train_count - step * self.recipe.training.batch)
+
     def _next_batch(self) -> tuple[Tensor, Tensor, float]:
         """Return this process's input, its labels, and the weight of its mean loss in the whole batch's."""
-        batch = self.recipe.training.batch
-        size = min(batch, self.task.train_count - self.batch * batch)
-        x, labels = self.task.batch(self.batch, self.world.part(size))
-        return x, labels, len(labels) * self.world.size / size
+        x, labels = self.task.batch(self.batch)
+        return x, labels, len(labels) * self.world.size / self._step_size(self.batch)
+
+    def _add_gradients(self, x: Tensor, target: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+        """Add the gradient of a batch, piece by piece where the recipe accumulates; return logits and mean loss.
+
+        Noise that is drawn once per step is the same in all pieces.
+        """
+        pieces = min(self.recipe.training.accumulate, len(target))
+        method = self.recipe.method
+        once = isinstance(method, CWO) and method.sigma > 0 and not method.noise_per_sample
+        random = self._random_state() if once and pieces > 1 else None
+        found, losses = [], []
+        for k, (inputs, labels) in enumerate(zip(x.tensor_split(pieces), target.tensor_split(pieces), strict=True)):
+            if k and random is not None:
+                self._set_random_state(random)
+            with contextlib.nullcontext() if k == pieces - 1 else self.world.adding(self._network):
+                with record_function("forward"):
+                    logits = self._forward(inputs)
+                    loss = F.cross_entropy(logits, labels)
+                share = weight * len(labels) / len(target)
+                with record_function("backward"):
+                    (loss if share == 1 else loss * share).backward()
+            found.append(logits.detach())
+            losses.append(loss.detach() * (len(labels) / len(target)))
+        return torch.cat(found), torch.stack(losses).sum()
 
     @torch.no_grad()
     def _count(self, logits: Tensor, loss: Tensor, target: Tensor) -> None:
         wrong = (logits.argmax(1) != target).sum().double()
         norm = grad_norm(self.model)
-        self._sums += torch.stack([loss.double() * len(target), wrong, norm])
+        self._sums += torch.stack([loss.double() * len(target), wrong])
+        self._norms += norm
         self._largest_norm = torch.maximum(self._largest_norm, norm)
         bad = ~(torch.isfinite(loss) & torch.isfinite(norm)) & (self._first_bad < 0)
         self._first_bad = torch.where(bad, self.global_step, self._first_bad)
 
-    @torch.no_grad()
     def evaluate(self) -> Evaluation:
         """Return how the network does on the test set, without augmentation or noise."""
         self.world.share_buffers(self.model)
         self.model.eval()
         network = self._network if self.world.size == 1 else self.model
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        counts = torch.zeros(2, self.task.classes, dtype=torch.float64, device=self.device)  # of a class; wrong ones
-        for x, target in self.task.test(self.world.rank, self.world.size):
-            logits = self._forward(x, network)
-            loss_sum += F.cross_entropy(logits, target, reduction="sum").double()
-            wrong = (logits.argmax(1) != target).double()
-            counts.index_add_(1, target, torch.stack([torch.ones_like(wrong), wrong]))
-        there, wrong = self.world.total(counts)
-        loss = float(self.world.total(loss_sum)) / self.task.test_count
-        by_class = (wrong / there)[there > 0].mean()
-        return Evaluation(loss, 100 * float(wrong.sum()) / self.task.test_count, 100 * float(by_class))
+        return evaluate(partial(self._forward, network=network), self.task, self.world, self.device)
 
     def progress(self) -> tuple[float, float]:
         """Return mean training loss and error in per cent of the epoch under way, of this process's images."""
         seen = max(1.0, min(self.batch * self.recipe.training.batch, self.task.train_count) / self.world.size)
-        loss, wrong, _ = self._sums.tolist()
+        loss, wrong = self._sums.tolist()
         return loss / seen, 100 * wrong / seen
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the rest of the run depends on."""
+        """Return all that the rest of the run depends on; where processes share it, all of them must ask."""
+        random = self._random_state()
         return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "model": shards.gathered(self.model.state_dict()),
+            "optimizer": shards.gathered(self.optimizer.state_dict()),
+            "rng": random[0],
+            "cuda_rng": random[1],
             "position": [self.epoch, self.batch],
-            "sums": self._sums,
+            "sums": self.world.total(self._sums),
+            "norms": self._norms,
             "first_bad": self._first_bad,
             "largest_norm": self._largest_norm,
             "curve": self.curve,
@@ -240,19 +255,27 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where :meth:`state_dict` was taken."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        """Go to where :meth:`state_dict` was taken, by as many processes or another number of them."""
+        shards.load_model(self.model, state["model"])
+        shards.load_optimizer(self.optimizer, state["optimizer"])
         self.epoch, self.batch = state["position"]
-        self._sums.copy_(state["sums"])
+        self._sums.copy_(state["sums"] / self.world.size)  # they add up to the whole again
+        self._norms.copy_(state["norms"])
         self._first_bad.copy_(state["first_bad"])
         self._largest_norm.copy_(state["largest_norm"])
         self.curve, self.epoch_s = list(state["curve"]), list(state["epoch_s"])
         self._seconds, self.diverged = state["seconds"], state["diverged"]
         self.task.start(self.epoch)
-        torch.set_rng_state(state["rng"].cpu())
-        if self.device.type == "cuda" and state["cuda_rng"] is not None:
-            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
+        self._set_random_state((state["rng"], state["cuda_rng"]))
+
+    def _random_state(self) -> tuple[Tensor, Tensor | None]:
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        return torch.get_rng_state(), cuda
+
+    def _set_random_state(self, state: tuple[Tensor, Tensor | None]) -> None:
+        torch.set_rng_state(state[0].cpu())
+        if self.device.type == "cuda" and state[1] is not None:
+            torch.cuda.set_rng_state(state[1].cpu(), self.device)
 
     def _forward(self, x: Tensor, network: Callable[[Tensor], Any] | None = None) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
@@ -270,8 +293,7 @@ class Trainer:
 
     def _finish_epoch(self) -> None:
         n = self.task.train_count
-        loss, wrong, norm = self.world.total(self._sums).tolist()
-        norm /= self.world.size  # of the whole gradient, the same in every process
+        loss, wrong = self.world.total(self._sums).tolist()
         test = self.evaluate()
         if not math.isfinite(test.loss):
             self._diverge(self.global_step - 1, "the test loss is not finite")
@@ -283,36 +305,19 @@ class Trainer:
             "test_loss": test.loss,
             "test_error": test.error,
             "lr": learning_rate(self.recipe.training, self.epoch * self.steps_per_epoch, self.steps_per_epoch),
-            "grad_norm": norm / self.steps_per_epoch,
+            "grad_norm": float(self._norms) / self.steps_per_epoch,
             "grad_norm_max": float(self._largest_norm),
             "row_norm_min": float(rows.min()),
             "row_norm_max": float(rows.max()),
         }
         if self.task.by_class:
             entry["test_class_error"] = test.class_error
+        if self.task.top5:
+            entry["test_top5_error"] = test.top5_error
         self.curve.append(entry)
         self.epoch, self.batch = self.epoch + 1, 0
         self._sums.zero_()
+        self._norms.zero_()
         self._largest_norm.zero_()
         if not self.done:
             self.task.start(self.epoch)
-
-
-def _task(recipe: Recipe, seed: int, data: Dataset | Clouds, device: torch.device, policies: Path | None) -> Task:
-    """Return the recipe's task with this data."""
-    wish, batch = recipe.data, recipe.training.batch
-    if isinstance(wish, Points) and isinstance(data, Clouds):
-        return CloudTask(wish, batch, seed, data, device)
-    if isinstance(wish, Images) and isinstance(data, Dataset):
-        return ImageTask(wish, batch, seed, data, device, policies)
-    raise LabError(f"{recipe.name} trains on {wish.kind}, and {data.name} is of another kind")
-
-
-def _check_world(recipe: Recipe, images: int, world: World) -> None:
-    if world.size == 1:
-        return
-    last = images % recipe.training.batch or recipe.training.batch
-    if last < 2 * world.size:
-        raise LabError(f"{recipe.name}: {world.size} processes cannot share the {last} images of an epoch's last step")
-    if isinstance(recipe.method, CWO) and recipe.method.noise_per_sample:
-        raise LabError(f"{recipe.name} draws noise per sample, which processes would draw alike: run it in one")

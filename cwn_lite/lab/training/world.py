@@ -27,10 +27,12 @@ class World:
     Attributes:
         rank: 0 leads: it alone holds the lock, writes checkpoints and the result.
         size: number of processes.
+        sharded: whether each keeps its rows of all parameters (FSDP2) instead of a copy of them.
     """
 
     rank: int = 0
     size: int = 1
+    sharded: bool = False
 
     @property
     def leads(self) -> bool:
@@ -86,9 +88,26 @@ class World:
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
         """Return the module to call in training: gradients are averaged over the processes."""
-        if self.size == 1:
+        if self.size == 1 or self.sharded:  # a sharded model averages by itself
             return model
         return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+
+    @contextmanager
+    def adding(self, network: Any) -> Iterator[None]:
+        """Let gradients add up in each process; the next backward pass outside of this shares their sum.
+
+        Args:
+            network: what :meth:`wrap` returned.
+        """
+        if isinstance(network, DistributedDataParallel):
+            with network.no_sync():
+                yield
+        elif self.sharded:
+            network.set_requires_gradient_sync(False)
+            yield
+            network.set_requires_gradient_sync(True)
+        else:
+            yield
 
     def share_buffers(self, model: nn.Module) -> None:
         """Give all processes the leader's buffers, for instance its running statistics."""
@@ -141,18 +160,21 @@ def processes() -> tuple[int, int]:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
+def joined(device: torch.device, *, shard: bool = False) -> Iterator[tuple[World, torch.device]]:
     """Join the processes that torchrun started; yield the world and this process's device.
 
     Args:
         device: kind of the device; on CUDA each process of a machine takes its own.
+        shard: each process keeps its rows of all parameters.
 
     Raises:
-        LabError: more processes than devices, variables as :func:`processes` refuses them, or the others of the
-            processes cannot be reached.
+        LabError: more processes than devices, one process and nothing to shard, variables as :func:`processes` refuses
+            them, or the others of the processes cannot be reached.
     """
     size = processes()[1]
     if size == 1:
+        if shard:
+            raise LabError("--shard: one process has nobody to share with; start several with torchrun")
         yield World(), device
         return
     if device.type == "cuda":
@@ -171,6 +193,6 @@ def joined(device: torch.device) -> Iterator[tuple[World, torch.device]]:
         reason = str(error).partition("\n")[0]
         raise LabError(f"the {size} processes of WORLD_SIZE do not meet at {where} ({reason}); use torchrun") from error
     try:
-        yield World(dist.get_rank(), size), device
+        yield World(dist.get_rank(), size, shard), device
     finally:
         dist.destroy_process_group()
