@@ -54,6 +54,7 @@ def test_every_change_is_named() -> None:
     elsewhere = {"kind", "residual", "residual_alpha", "residual_gamma", "groups", "ws_gain"}
     elsewhere |= {"rest", "coherence_decay"}  # said with the steps
     elsewhere |= {"points", "k", "dropout", "final_lr"}  # of point clouds: test_points.py
+    elsewhere |= {"side"}  # of photographs: test_photographs.py
     records = [record for kinds in (DATA, NETS, METHODS, STEPS) for record in kinds.values()]
     fields = {field.name for record in records for field in dataclasses.fields(record)}
     assert fields | {"steps"} == set(changes) | elsewhere
