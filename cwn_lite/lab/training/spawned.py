@@ -1,0 +1,86 @@
+"""A few steps of a recipe in processes that are started for it: what several devices compute, on one machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+from torch import Tensor
+
+from .. import data
+from ..recipes import Recipe
+from .trainer import Trainer
+from .world import World
+
+Weights = dict[str, Tensor]
+
+
+def trained(
+    recipes: Sequence[Recipe], steps: int, *, processes: int = 2, shard: bool = False, seed: int = 0
+) -> list[Weights]:
+    """Train recipes on embedded data for some steps on the CPU and return their weights and buffers.
+
+    Args:
+        recipes: each on data that needs no files.
+        steps: of the optimizer; the batch of each is shared by the processes.
+        processes: how many; 1 trains in this process.
+        shard: each process keeps its rows of the weights (FSDP2) instead of a copy (DistributedDataParallel).
+        seed: of everything random.
+
+    Returns:
+        For each recipe its ``state_dict``, as all processes have it.
+
+    Example:
+        >>> from cwn_lite.lab.recipes import get
+        >>> (weights,) = trained([get("digits-ours")], 1, processes=1)
+        >>> len(weights) > 10
+        True
+    """
+    if processes == 1:
+        return [_train(recipe, steps, seed, World()) for recipe in recipes]
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (folder, list(recipes), steps, seed, processes, shard)
+        multiprocessing.spawn(_work, arguments, nprocs=processes)
+        found: list[Weights] = torch.load(Path(folder, "weights"), weights_only=True)
+    return found
+
+
+def distance(one: Weights, other: Weights) -> float:
+    """Return the largest difference of a value, over the largest value of its tensor but at least a thousandth.
+
+    Example:
+        >>> distance({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([1.5, 2.0])})
+        0.25
+    """
+    pairs = [(one[name].double(), value.double()) for name, value in other.items()]
+    return max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-3)) for a, b in pairs)
+
+
+def _train(recipe: Recipe, steps: int, seed: int, world: World) -> Weights:
+    trainer = Trainer(recipe, seed, data.load(recipe.data.kind), "cpu", world)
+    while trainer.global_step < steps:
+        trainer.step()
+    weights: Weights = trainer.state_dict()["model"]
+    return weights
+
+
+def _work(
+    rank: int, folder: str, recipes: list[Recipe], steps: int, seed: int, processes: int, shard: bool
+) -> None:
+    """Be one of the processes; the first writes what all have."""
+    torch.set_num_threads(1)
+    # They talk within this machine, also where its own name leads nowhere.
+    loopback = [name for _, name in socket.if_nameindex() if name.startswith("lo")]
+    if loopback:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback[0])
+    dist.init_process_group("gloo", init_method=Path(folder, "store").as_uri(), rank=rank, world_size=processes)
+    weights = [_train(recipe, steps, seed, World(rank, processes, shard)) for recipe in recipes]
+    if rank == 0:
+        torch.save(weights, Path(folder, "weights"))
+    dist.destroy_process_group()
