@@ -43,6 +43,7 @@ def test_every_change_is_named() -> None:
         "classifier": ("centred", "classifier centred: not printed"),
         "warmup_epochs": (5, "5 epochs of warm-up"),
         "init_scale": (10.0, "first weights times 10"),
+        "clip": (0.02, "adaptive clipping at 0.02"),
         "accumulate": (4, "gradients of 4 pieces of a batch"),
         "drop_every": (60, "a tenth of the rate after every 60 epochs, no cosine"),
         "momentum": (0.0, "momentum 0"),

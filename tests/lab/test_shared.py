@@ -9,7 +9,7 @@ import torch
 import torch.multiprocessing as multiprocessing
 
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.training import Trainer
+from cwn_lite.lab.training import Trainer, spawned
 from cwn_lite.lab.training.world import joined
 
 Found = dict[str, Any]
@@ -40,9 +40,7 @@ def alone(method: str, **changes: Any) -> Found:
 
 
 def distance(one: Found, other: Found) -> float:
-    """Return the largest difference of a weight over the largest of its tensor."""
-    pairs = [(one["model"][key].double(), value.double()) for key, value in other["model"].items()]
-    return max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-3)) for a, b in pairs)
+    return spawned.distance(one["model"], other["model"])
 
 
 @pytest.mark.slow
@@ -109,3 +107,10 @@ def test_more_pieces_than_samples_are_single_samples() -> None:
     trainer = Trainer(shared.recipe("gn", accumulate=1000), 0, images)
     trainer.step()
     assert trainer.diverged is None and trainer.batch == 1
+
+
+@pytest.mark.slow
+def test_processes_are_started_for_a_few_steps() -> None:
+    wishes = [shared.recipe("ours"), shared.recipe("bn")]
+    one, two = (spawned.trained(wishes, 7, processes=processes) for processes in (1, 2))
+    assert spawned.distance(two[0], one[0]) < ONE and spawned.distance(two[1], one[1]) > 0.01

@@ -137,11 +137,10 @@ def _constrain(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recip
     if not isinstance(method, parts.CWO):
         return None
     if method.classifier != "free":
-        classifier = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
         as_others = {"centralize": method.centralize, "spherize": method.spherize}
         only_centred = {"centralize": True, "spherize": False}
         constraint = as_others if method.classifier == "constrained" else only_centred
-        project = partial(cwn.project_, classifier.weight, method.c, **constraint)
+        project = partial(cwn.project_, classifier(model).weight, method.c, **constraint)
         project()
 
         def after_step(*_: object) -> None:
@@ -172,9 +171,13 @@ def normalized_layers(model: nn.Module) -> list[Layer]:
     Args:
         model: its last ``nn.Linear`` is the classifier.
     """
-    maps = [module for module in model.modules() if isinstance(module, Layer)]
-    classifier = [module for module in maps if isinstance(module, nn.Linear)][-1:]
-    return [module for module in maps if module not in classifier]
+    last = classifier(model)
+    return [module for module in model.modules() if isinstance(module, Layer) and module is not last]
+
+
+def classifier(model: nn.Module) -> nn.Linear:
+    """Return the last linear layer, which in all our networks gives the logits."""
+    return [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
 
 
 def _start_branches(model: nn.Module, recipe: Recipe) -> None:

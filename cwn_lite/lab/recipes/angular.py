@@ -23,6 +23,16 @@ RIVALS: dict[str, dict[str, Any]] = {
     "cwn": {**BN, "method": "cwn"},
 }
 
+# With SGD: scaled Weight Standardization and adaptive clipping, as NF-ResNets train, whose branches it also takes.
+CLIPPED: dict[str, Any] = {
+    "method": "ws",
+    "ws_gain": C_CENTERED**0.5,
+    "clip": 0.02,
+    "weight_decay": 5e-4,
+    "decay_scale_bias": False,
+}
+NF: dict[str, Any] = {"residual": "nf", "residual_alpha": 0.2}
+
 # What screens; residual branches start at one over the root of their number.
 _HELD_OUT = {**DIGITS, "validation": 270}
 SCREENS: dict[str, dict[str, Any]] = {
@@ -49,6 +59,10 @@ def search() -> Iterator[Recipe]:
         if fields["net"] == "cnn":
             for lr, rival in product(RATES, RIVALS):
                 yield Recipe.of(name=f"search-{screen}-{rival}-lr{lr:g}", **{**fields, **RIVALS[rival], "lr": lr})
+        for lr in (0.03, 0.1, 0.3):
+            residual = fields["net"] == "resnet"
+            name = f"search-{screen}-{'nf' if residual else 'ws-scaled'}-agc-lr{lr:g}"
+            yield Recipe.of(name=name, **{**fields, **CLIPPED, **(NF if residual else {}), "lr": lr})
         if fields["net"] == "resnet":  # what batch norm does with branches that start at 1
             yield Recipe.of(name=f"search-{screen}-bn-gamma1-lr0.015", **{**fields, **BN, "residual_gamma": 1.0})
         for lr in (0.03, 0.06, 0.1):

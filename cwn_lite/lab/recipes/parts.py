@@ -277,6 +277,8 @@ class Training(Record):
         momentum: of SGD, or of what is orthogonalized.
         weight_decay: of SGD; with angular steps AdamW's, on the classifier.
         batch: images per step; the last step of an epoch takes what is left.
+        clip: adaptive gradient clipping: a row's gradient is at most so many times as long as the row, but for the
+            classifier's; 0 for none.
         accumulate: the gradient of a step adds up over so many pieces of its batch, for want of memory. Only batch
             norm, whose statistics are those of a piece, computes something else then.
         epochs: passes over the training set.
@@ -293,6 +295,7 @@ class Training(Record):
     warmup_epochs: int = field(default=0, metadata={"least": 0, "later": True})
     final_lr: float = field(default=0.0, metadata={"least": 0, "later": True})
     drop_every: int | None = field(default=None, metadata={"above": 0, "later": True})
+    clip: float = field(default=0.0, metadata={"least": 0, "later": True})
     accumulate: int = field(default=1, metadata={"above": 0, "later": True})
     init_scale: float = field(default=1.0, metadata={"above": 0, "later": True})
 

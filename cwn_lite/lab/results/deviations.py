@@ -96,6 +96,7 @@ def _training(r: Recipe) -> list[Words]:
         (t.momentum != 0.9, f"momentum {t.momentum:g}"),
         (t.init_scale != 1, f"first weights times {t.init_scale:.2g}"),
         (t.warmup_epochs > 0, f"{t.warmup_epochs} epochs of warm-up"),
+        (t.clip > 0, f"adaptive clipping at {t.clip:g}"),
         (t.accumulate > 1, f"gradients of {t.accumulate} pieces of a batch"),
         (not photographs and t.drop_every is not None, f"{stairs}, no cosine"),
         (photographs and t.drop_every is None, "a cosine, not a tenth of the rate at 30, 60 and 90 epochs"),

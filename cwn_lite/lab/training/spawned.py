@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 
 from .. import data
 from ..recipes import Recipe
@@ -46,7 +46,7 @@ def trained(
         return [_train(recipe, steps, seed, World()) for recipe in recipes]
     with tempfile.TemporaryDirectory() as folder:
         arguments = (folder, list(recipes), steps, seed, processes, shard)
-        multiprocessing.spawn(_work, arguments, nprocs=processes)
+        spawn(_work, arguments, nprocs=processes)
         found: list[Weights] = torch.load(Path(folder, "weights"), weights_only=True)
     return found
 
@@ -70,9 +70,7 @@ def _train(recipe: Recipe, steps: int, seed: int, world: World) -> Weights:
     return weights
 
 
-def _work(
-    rank: int, folder: str, recipes: list[Recipe], steps: int, seed: int, processes: int, shard: bool
-) -> None:
+def _work(rank: int, folder: str, recipes: list[Recipe], steps: int, seed: int, processes: int, shard: bool) -> None:
     """Be one of the processes; the first writes what all have."""
     torch.set_num_threads(1)
     # They talk within this machine, also where its own name leads nowhere.

@@ -50,5 +50,7 @@ def _check_world(recipe: Recipe, samples: int, world: World) -> None:
     last = samples % recipe.training.batch or recipe.training.batch
     if last < 2 * world.size:
         raise LabError(f"{recipe.name}: {world.size} processes cannot share the {last} images of an epoch's last step")
+    if world.sharded and recipe.training.clip:
+        raise LabError(f"{recipe.name} clips gradients by the norms of whole vectors: run it without --shard")
     if isinstance(recipe.method, parts.CWO) and recipe.method.noise_per_sample:
         raise LabError(f"{recipe.name} draws noise per sample, which processes would draw alike: run it in one")

@@ -19,11 +19,12 @@ from torch.profiler import record_function
 
 from ..data import Clouds, Dataset, Photographs
 from ..measure import grad_norm, row_norms
-from ..nets.methods import build, normalized_layers
+from ..nets.methods import build, classifier, normalized_layers
 from ..recipes import Recipe
 from ..recipes.parts import CWO
 from ..seeding import derive
 from . import shards, tasks
+from .clip import clip_
 from .evaluation import Evaluation, evaluate
 from .schedule import learning_rate
 from .world import World
@@ -79,6 +80,8 @@ class Trainer:
         self.task = tasks.make(recipe, seed, data, self.device, self.world, policies, workers)
         split = partial(shards.split, device=self.device, processes=self.world.size) if self.world.sharded else None
         self.model, self.optimizer, self.constraint = build(recipe, seed, self.device, split)
+        last = classifier(self.model) if recipe.training.clip else None
+        self._clipped = [p for p in self.model.parameters() if last is not None and p not in set(last.parameters())]
         # What a step calls: the model, or what wraps or compiles it.
         self._network: Callable[[Tensor], Any] = self.world.wrap(self.model, self.device)
         self.compiled = False
@@ -122,6 +125,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         logits, loss = self._add_gradients(x, target, weight)
         with record_function("optimizer and projection"):
+            if self._clipped:
+                clip_(self._clipped, self.recipe.training.clip)
             self.optimizer.step()
         with record_function("metrics"):
             self._count(logits, loss, target)
