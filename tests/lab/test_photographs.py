@@ -15,6 +15,7 @@ from cwn_lite.lab import Options, Recipe, data, recipes, results, run
 from cwn_lite.lab.data import Photographs
 from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.recipes.photographs import METHODS_OF_TABLE_6
+from cwn_lite.lab.results import listing
 from cwn_lite.lab.results.deviations import deviations
 from cwn_lite.lab.training import Trainer, World
 from cwn_lite.lab.training.photographs import MEAN, STD, PhotographTask
@@ -117,6 +118,12 @@ def test_a_run_stops_and_goes_on_to_the_same_result(small: Recipe, pictures: Pat
     assert whole is not None and sessions == 8 == len(resumed.sessions)
     assert whole.weights_sha256 == resumed.weights_sha256 and whole.curve == resumed.curve
     assert whole.sessions[0]["samples"] == 80 and 0 < whole.sessions[0]["data_s"] <= whole.sessions[0]["train_s"]
+    assert listing.outcome(whole).count(" samples per second, ") == 1
+    old = [{key: value for key, value in whole.sessions[0].items() if key != "train_s"}]
+    assert listing.pace(dataclasses.replace(whole, sessions=old)) == ""
+    both = [{"samples": 30, "train_s": 2.0, "data_s": 1.0}, {"samples": 10, "train_s": 2.0, "data_s": 0.0}]
+    expected = ", 10 samples per second, 25 % of it waiting for data"
+    assert listing.pace(dataclasses.replace(whole, sessions=both)) == expected
     assert results.of_recipe(small, options.out)[0].data["name"] == "Imagenette (image folder)"
 
 

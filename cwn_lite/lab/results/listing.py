@@ -15,7 +15,20 @@ def outcome(result: Result) -> str:
     head = f"{result.name} seed {result.seed}, {result.data['name']}"
     if result.reason:
         return f"{head}: {result.status} at step {result.reason['step']}, {result.reason['reason']}"
-    return f"{head}: test error {result.test_error:.2f} % after {len(result.curve)} epochs"
+    return f"{head}: test error {result.test_error:.2f} % after {len(result.curve)} epochs{pace(result)}"
+
+
+def pace(result: Result) -> str:
+    """Return how fast a run trained, its tests left out, and how much of that time it waited for data.
+
+    Nothing of results that are older than these numbers.
+    """
+    known = [session for session in result.sessions if session.get("train_s")]
+    seconds = sum(session["train_s"] for session in known)
+    if not seconds:
+        return ""
+    samples, waited = (sum(session[key] for session in known) for key in ("samples", "data_s"))
+    return f", {samples / seconds:.3g} samples per second, {100 * waited / seconds:.0f} % of it waiting for data"
 
 
 def overview(results: Sequence[Result], runs: Path, pattern: str = "*") -> str:
