@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .angular import BN, OURS
+from .angular import BN, OURS, RIVALS
 from .recipe import Recipe
 
 METHODS_OF_TABLE_6 = ("ours", "plain", "bn", "gn", "ws+gn", "ws+bn")
@@ -34,7 +34,7 @@ _BLOCKS = {18: 8, 50: 16}
 
 
 def table_6() -> Iterator[Recipe]:
-    """Yield all methods with SGD, ours and batch norm with steps by an angle, on both data sets."""
+    """Yield all methods with SGD, ours and the norms with steps by an angle, on both data sets."""
     for name, fields, steps in (
         ("imagenette-resnet18", _IMAGENETTE, _COSINE),
         ("imagenet-resnet50", _IMAGENET, _STAIRS),
@@ -47,3 +47,4 @@ def table_6() -> Iterator[Recipe]:
         start = {"residual_gamma": _BLOCKS[fields["depth"]] ** -0.5}
         yield Recipe.of(name=f"{name}-ours-angular", **fields, **OURS, **start)
         yield Recipe.of(name=f"{name}-bn-angular", **fields, **BN, **start)
+        yield Recipe.of(name=f"{name}-gn-angular", **fields, **RIVALS["gn"], **start, groups=32)
