@@ -23,16 +23,6 @@ RIVALS: dict[str, dict[str, Any]] = {
     "cwn": {**BN, "method": "cwn"},
 }
 
-# With SGD: scaled Weight Standardization and adaptive clipping, as NF-ResNets train, whose branches it also takes.
-CLIPPED: dict[str, Any] = {
-    "method": "ws",
-    "ws_gain": C_CENTERED**0.5,
-    "clip": 0.02,
-    "weight_decay": 5e-4,
-    "decay_scale_bias": False,
-}
-NF: dict[str, Any] = {"residual": "nf", "residual_alpha": 0.2}
-
 # What screens; residual branches start at one over the root of their number.
 _HELD_OUT = {**DIGITS, "validation": 270}
 SCREENS: dict[str, dict[str, Any]] = {
@@ -59,15 +49,37 @@ def search() -> Iterator[Recipe]:
         if fields["net"] == "cnn":
             for lr, rival in product(RATES, RIVALS):
                 yield Recipe.of(name=f"search-{screen}-{rival}-lr{lr:g}", **{**fields, **RIVALS[rival], "lr": lr})
-        for lr in (0.03, 0.1, 0.3):
-            residual = fields["net"] == "resnet"
-            name = f"search-{screen}-{'nf' if residual else 'ws-scaled'}-agc-lr{lr:g}"
-            yield Recipe.of(name=name, **{**fields, **CLIPPED, **(NF if residual else {}), "lr": lr})
         if fields["net"] == "resnet":  # what batch norm does with branches that start at 1
             yield Recipe.of(name=f"search-{screen}-bn-gamma1-lr0.015", **{**fields, **BN, "residual_gamma": 1.0})
         for lr in (0.03, 0.06, 0.1):
             for method in COMPARED:
                 yield Recipe.of(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
+
+
+SGD_RATES = (0.03, 0.1, 0.3, 1.0)
+# With SGD: batch norm; ours from the same start; and what one would pick instead, scaled Weight Standardization with
+# adaptive clipping, on residual networks with the branches of NF-ResNets.
+_CLIPPED = {"method": "ws", "ws_gain": C_CENTERED**0.5, "clip": 0.02, "weight_decay": 5e-4, "decay_scale_bias": False}
+_NF = {"residual": "nf", "residual_alpha": 0.2}
+WITH_SGD: dict[str, dict[str, dict[str, Any]]] = {
+    "cnn": {
+        "bn-sgd": {**BASELINE, "method": "bn"},
+        "ours-sgd": {**OURS_CNN, "method": "ours", "c": C_CENTERED},
+        "ws-scaled-agc": _CLIPPED,
+    },
+    "resnet": {
+        "bn-sgd": {**BASELINE, "method": "bn"},
+        "ours-sgd": {**OURS_RESNET, "method": "ours", "c": C_CENTERED},
+        "nf-agc": {**_CLIPPED, **_NF},
+    },
+}
+
+
+def search_with_sgd() -> Iterator[Recipe]:
+    """Yield a decade and a half of SGD's rates, judged on the same held-out images."""
+    for (screen, fields), lr in product(SCREENS.items(), SGD_RATES):
+        for method, own in WITH_SGD[fields["net"]].items():
+            yield Recipe.of(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **own, "lr": lr})
 
 
 # The same number of images and epochs as in the screens, but for the photographs; now with the test set.

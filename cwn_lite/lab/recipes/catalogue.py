@@ -23,6 +23,7 @@ def _all() -> Iterator[Recipe]:
     yield from ablations.batches()
     yield from grid()
     yield from angular.search()
+    yield from angular.search_with_sgd()
     yield from angular.finals()
     yield from points.table_5()
     yield from photographs.table_6()
