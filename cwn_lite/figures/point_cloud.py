@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -86,7 +87,8 @@ def draw_point_cloud(points: Tensor, near: Sequence[int], *, turn: float = 30.0,
         fig, ax = plt.subplots(figsize=(5.2, 4.2))
         front = (1 + towards.clamp(-1, 1)) / 2  # 0 at the back, 1 in front
         sizes, shades = (2 + 1.5 * front).square(), 0.3 + 0.6 * front
-        ax.scatter(right, up, s=sizes.numpy(), color=[(INK, shade) for shade in shades.tolist()], linewidths=0)
+        inks = [to_rgba(INK, shade) for shade in shades.tolist()]
+        ax.scatter(right, up, s=sizes.numpy(), color=inks, linewidths=0)
         for j in others:
             ax.plot([right[first], right[j]], [up[first], up[j]], color=COLORS["bn"], linewidth=1.2)
         ax.plot(right[others], up[others], "o", color=COLORS["bn"], markersize=6, label="its nearest")
