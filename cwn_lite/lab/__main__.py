@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,6 +29,7 @@ from .disk.lock import BusyError
 from .disk.paths import check_folder, expand
 from .errors import LabError
 from .recipes.parts import Images
+from .recipes.recipe import DATA
 from .results import listing
 from .results.deviations import deviations
 from .results.tables import table
@@ -106,7 +108,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise LabError(f"--seed {arguments.seed}: at least 0")
     options = _options(arguments)
     if arguments.profile:
-        print(profile(recipe, data.load(recipe.data.kind, arguments.data), options))
+        print(profile(recipe, _load(arguments, recipe.data.kind), options))
         return 0
     with joined(options.device, shard=arguments.shard) as (world, device):
         options = replace(options, world=world, device=device)
@@ -114,7 +116,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if path.exists():
             return _tell_finished(path)
         try:
-            result = run(recipe, arguments.seed, data.load(recipe.data.kind, arguments.data), options)
+            result = run(recipe, arguments.seed, _load(arguments, recipe.data.kind), options)
         except FinishedError:  # by another process, while this one loaded the data
             return _tell_finished(path)
         if not world.leads:
@@ -148,9 +150,10 @@ def _fill(arguments: argparse.Namespace) -> int:
         return _fill_together(arguments.given, arguments)
     options = replace(_options(arguments), deadline=time.monotonic() + 60 * arguments.minutes)
     cells = missing(options, arguments.seeds, arguments.only)
-    if arguments.data is None and any(cell.recipe.data.kind not in EMBEDDED for cell in cells):
-        print("without --data only the recipes on embedded data can run", file=sys.stderr)
-        cells = [cell for cell in cells if cell.recipe.data.kind in EMBEDDED]
+    there = {*EMBEDDED, *(kind for kind in _kinds(cells) if _where(arguments, kind))}
+    if lacking := sorted(_kinds(cells) - there):
+        print(f"without --data the recipes on {', '.join(lacking)} cannot run", file=sys.stderr)
+        cells = [cell for cell in cells if cell.recipe.data.kind in there]
     if arguments.policies is None and any(map(_wants_policies, cells)):
         print("without --policies the recipes on Fast AutoAugment cannot run", file=sys.stderr)
         cells = [cell for cell in cells if not _wants_policies(cell)]
@@ -163,10 +166,7 @@ def _fill(arguments: argparse.Namespace) -> int:
         recorded = results.load(options.out)
     forecast, waiting = Forecast(recorded), list(cells)
 
-    def load(kind: str) -> Dataset | Photographs | Clouds:
-        return data.load(kind, arguments.data)
-
-    for cell, outcome in fill(cells, load, options):
+    for cell, outcome in fill(cells, partial(_load, arguments), options):
         waiting = [other for other in waiting if other != cell]
         if isinstance(outcome, BusyError):
             counts["busy"] += 1
@@ -190,6 +190,20 @@ def _fill(arguments: argparse.Namespace) -> int:
         return 2
     stopped_early = counts["begun"] and time.monotonic() < options.deadline
     return 130 if stopped_early else 0
+
+
+def _kinds(cells: list[Cell]) -> set[str]:
+    return {cell.recipe.data.kind for cell in cells}
+
+
+def _where(arguments: argparse.Namespace, kind: str) -> Path | None:
+    """Return the last path that was given for a kind of data, else the last one that was given for all."""
+    given = dict(arguments.data or [])
+    return given.get(kind, given.get(None))
+
+
+def _load(arguments: argparse.Namespace, kind: str) -> Dataset | Photographs | Clouds:
+    return data.load(kind, _where(arguments, kind))
 
 
 def _wants_policies(cell: Cell) -> bool:
@@ -252,6 +266,12 @@ def _path(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _data(text: str) -> tuple[str | None, Path]:
+    """Read ``PATH`` or ``KIND=PATH``."""
+    kind, equals, path = text.partition("=")
+    return (kind, _path(path)) if equals and kind in DATA else (None, _path(text))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m cwn_lite.lab", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -287,7 +307,10 @@ def _folders(parser: argparse.ArgumentParser) -> None:
 
 
 def _training(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=_path, help="archive, extracted archive or image folder")
+    parser.add_argument(
+        "--data", type=_data, action="append", metavar="[KIND=]PATH",
+        help="archive, extracted archive, image folder; with a kind before it, such as imagenette=FOLDER, for that one",
+    )  # fmt: skip
     parser.add_argument("--policies", type=_path, help="Fast AutoAugment's archive.py, for the recipes that use it")
     _folders(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")

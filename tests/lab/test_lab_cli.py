@@ -201,6 +201,24 @@ def test_fill_goes_on_without_data_that_cannot_be_loaded(
     assert status == 2, "nothing could be run"
 
 
+def test_each_kind_of_data_may_lie_elsewhere(
+    lab: Lab, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = recipes.get("cnn16-bn-e4").but(name="digits-of-cifar", epochs=1, depth=3, width=4)
+    photo = recipes.get("imagenette-resnet18-bn").but(name="digits-of-photographs")
+    monkeypatch.setattr(recipes, "RECIPES", {r.name: r for r in (image, photo, RECIPE)})
+    command = ["fill", "--minutes", "1", "--seeds", "1"]
+    status, out, err = lab(*command, "--data", f"cifar10={tree}")
+    assert status == 0 and out.endswith("2 done, 1 cells left\n")
+    assert err == "without --data the recipes on imagenette cannot run\n"
+    status, out, err = lab(*command, "--data", str(tree), "--data", f"imagenette={tmp_path / 'nowhere'}")
+    assert status == 2 and "nowhere: no such file" in err and err.endswith("going on without imagenette\n")
+    odd = tmp_path / "a=b"
+    tree.rename(odd)
+    status, out, err = lab("run", "cnn16-bn-e4", "--profile", "--data", str(odd))
+    assert "one step, too short to profile" in err, "an equals sign is a letter like any other"
+
+
 def test_fill_without_policies_says_what_it_leaves(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = recipes.get("cnn-bn-fastaa-e200")
     monkeypatch.setattr(recipes, "RECIPES", {fast.name: fast})

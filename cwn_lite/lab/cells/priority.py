@@ -27,6 +27,7 @@ GPU: tuple[tuple[str, ...], ...] = (
     ("batch-wrn28x10-*",),
     ("ablate-wrn28x10-*",),
     ("modelnet40-*",),
+    ("imagenet-resnet50-*",),
 )
 CPU: tuple[tuple[str, ...], ...] = (
     (
@@ -46,6 +47,7 @@ CPU: tuple[tuple[str, ...], ...] = (
     ("grid20-*",),
     ("resnet20-*",),
     ("points-*",),
+    ("imagenette-*",),
     ("angular-*",),
     ("search-*",),
 )
