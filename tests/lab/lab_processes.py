@@ -13,7 +13,7 @@ import torch.distributed as dist
 from cwn_lite.lab import Recipe, data
 from cwn_lite.lab.data import Dataset, select
 from cwn_lite.lab.recipes.parts import Images
-from cwn_lite.lab.training import Trainer, World
+from cwn_lite.lab.training import Trainer, World, spawned
 
 STEPS, PLACE = 22, 7  # both within an epoch of five steps
 DEVICE = torch.device("cpu")
@@ -37,11 +37,12 @@ def digits() -> Dataset:
 
 def trained(wish: Recipe, images: Dataset, world: World | None = None, steps: int = STEPS, **state: Any) -> Trainer:
     """Return a trainer that took so many steps, from a state if one is given."""
-    trainer = Trainer(wish, 0, images, DEVICE, world)
-    if state:
-        trainer.load_state_dict(state)
-    while trainer.global_step < steps:
-        trainer.step()
+    with spawned.in_float64():
+        trainer = Trainer(wish, 0, images, DEVICE, world)
+        if state:
+            trainer.load_state_dict(state)
+        while trainer.global_step < steps:
+            trainer.step()
     return trainer
 
 

@@ -94,4 +94,5 @@ class ImageTask:
 
     def normalize(self, images: Tensor) -> Tensor:
         """Return images with the training set's mean and deviation per channel taken out, in channels-last order."""
-        return ((images.float() - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        x = (images.to(torch.get_default_dtype()) - self._mean) / self._std
+        return x.contiguous(memory_format=torch.channels_last)

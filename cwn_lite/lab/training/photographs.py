@@ -123,7 +123,7 @@ class PhotographTask:
         if isinstance(batch, str):
             raise LabError(batch)
         images, labels = (part.to(self._device, non_blocking=True) for part in batch)
-        x = (images.float() - self._mean) / self._std
+        x = (images.to(torch.get_default_dtype()) - self._mean) / self._std
         return x.contiguous(memory_format=torch.channels_last), labels
 
 

@@ -1,11 +1,15 @@
-"""A few steps of a recipe in processes that are started for it: what several devices compute, on one machine."""
+"""A few steps of a recipe in processes that are started for it: what several devices compute, on one machine.
+
+In float64: in float32 a rounding now and then moves a value across the corner of a ReLU, and is none any more.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -24,7 +28,7 @@ Weights = dict[str, Tensor]
 def trained(
     recipes: Sequence[Recipe], steps: int, *, processes: int = 2, shard: bool = False, seed: int = 0
 ) -> list[Weights]:
-    """Train recipes on embedded data for some steps on the CPU and return their weights and buffers.
+    """Train recipes on embedded images for some steps on the CPU, in float64; return their weights and buffers.
 
     Args:
         recipes: each on data that needs no files.
@@ -43,12 +47,30 @@ def trained(
         True
     """
     if processes == 1:
-        return [_train(recipe, steps, seed, World()) for recipe in recipes]
+        with in_float64():
+            return [_train(recipe, steps, seed, World()) for recipe in recipes]
     with tempfile.TemporaryDirectory() as folder:
         arguments = (folder, list(recipes), steps, seed, processes, shard)
         spawn(_work, arguments, nprocs=processes)
         found: list[Weights] = torch.load(Path(folder, "weights"), weights_only=True)
     return found
+
+
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """Let models and batches that are made within have double precision.
+
+    Example:
+        >>> with in_float64():
+        ...     torch.zeros(1).dtype
+        torch.float64
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def distance(one: Weights, other: Weights) -> float:
@@ -78,7 +100,8 @@ def _work(rank: int, folder: str, recipes: list[Recipe], steps: int, seed: int, 
     if loopback:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback[0])
     dist.init_process_group("gloo", init_method=Path(folder, "store").as_uri(), rank=rank, world_size=processes)
-    weights = [_train(recipe, steps, seed, World(rank, processes, shard)) for recipe in recipes]
+    with in_float64():
+        weights = [_train(recipe, steps, seed, World(rank, processes, shard)) for recipe in recipes]
     if rank == 0:
         torch.save(weights, Path(folder, "weights"))
     dist.destroy_process_group()

@@ -286,7 +286,7 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             logits = (self._network if network is None else network)(x)
         assert isinstance(logits, Tensor)
-        return logits.float()
+        return logits.to(torch.get_default_dtype())
 
     def _check(self) -> None:
         first_bad = int(self.world.largest(self._first_bad))
