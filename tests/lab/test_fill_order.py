@@ -131,14 +131,3 @@ def test_a_cell_that_cannot_be_run_does_not_stop_the_others(
     ((cell, outcome),) = fill(missing(options, 1), lambda kind: toy, options)
     assert cell.recipe.name == "tiny" and "MemoryError" in str(outcome)
     assert isinstance(outcome, LabError) and outcome.__traceback__ is None and outcome.__cause__ is None
-
-
-def test_each_recipe_is_wanted_on_one_device() -> None:
-    """A family that nobody put in order would never be filled."""
-    wanted = [
-        r.name
-        for device in ("cpu", "cuda")
-        for g in priority.order(recipes.RECIPES.values(), device, named=False)
-        for r in g
-    ]
-    assert sorted(wanted) == sorted(recipes.RECIPES)
