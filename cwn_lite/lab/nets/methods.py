@@ -104,8 +104,8 @@ def build(
     with torch.no_grad():
         for layer in normalized_layers(model):
             trained_weight(layer).mul_(recipe.training.init_scale)
-    # On the device before the optimizer sees the parameters; channels-last is the faster layout on both, and the one
-    # that FSDP2 refuses. (torch's overloads of `to` do not know that a module takes a memory format.)
+    # On the device before the optimizer sees the parameters; channels-last is the faster layout on both, but
+    # FSDP2 refuses it. (torch's overloads of `to` do not know that a module takes a memory format.)
     layout = torch.channels_last if split is None else torch.contiguous_format
     model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
     if split is not None:

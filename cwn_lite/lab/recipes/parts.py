@@ -279,8 +279,9 @@ class Training(Record):
         batch: images per step; the last step of an epoch takes what is left.
         clip: adaptive gradient clipping: a row's gradient is at most so many times as long as the row, but for the
             classifier's; 0 for none.
-        accumulate: the gradient of a step adds up over so many pieces of its batch, for want of memory. Only batch
-            norm, whose statistics are those of a piece, computes something else then.
+        accumulate: the gradient of a step adds up over so many pieces of its batch, for want of memory. Batch norm,
+            whose statistics are those of a piece, computes something else then; dropout and noise per sample draw
+            other numbers.
         epochs: passes over the training set.
         warmup_epochs: the learning rate rises to the cosine in equal steps for so many epochs.
         init_scale: factor on the first value of the tensor that is trained behind each convolution's weight. Where

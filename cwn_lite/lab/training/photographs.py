@@ -44,7 +44,10 @@ class PhotographTask:
         data: the files.
         device: where the batches go.
         world: the processes that share the run.
-        workers: processes that decode; 0 decodes in this one.
+        workers: processes that decode; 0 decodes in this one, ``None`` is as many as :func:`usual_workers` says.
+
+    Raises:
+        LabError: the recipe holds out all photographs; later, a file that is no picture, by its name.
     """
 
     by_class = False
