@@ -21,6 +21,7 @@ RIVALS: dict[str, dict[str, Any]] = {
     "ws+gn": {**BN, "method": "ws+gn"},
     "ws-scaled": {**BN, "method": "ws", "ws_gain": C_CENTERED**0.5},
     "cwn": {**BN, "method": "cwn"},
+    "plain": {**BN, "method": "plain"},
 }
 
 # What screens; residual branches start at one over the root of their number.
@@ -46,9 +47,8 @@ def search() -> Iterator[Recipe]:
             yield Recipe.of(
                 name=f"search-{screen}-ours-lr{lr:g}-rest{rest:g}", **{**fields, **OURS, "lr": lr, "rest": rest}
             )
-        if fields["net"] == "cnn":
-            for lr, rival in product(RATES, RIVALS):
-                yield Recipe.of(name=f"search-{screen}-{rival}-lr{lr:g}", **{**fields, **RIVALS[rival], "lr": lr})
+        for lr, (rival, own) in product(RATES, rivals(fields["net"]).items()):
+            yield Recipe.of(name=f"search-{screen}-{rival}-lr{lr:g}", **{**fields, **own, "lr": lr})
         if fields["net"] == "resnet":  # what batch norm does with branches that start at 1
             yield Recipe.of(name=f"search-{screen}-bn-gamma1-lr0.015", **{**fields, **BN, "residual_gamma": 1.0})
         for lr in (0.03, 0.06, 0.1):
@@ -57,28 +57,42 @@ def search() -> Iterator[Recipe]:
 
 
 SGD_RATES = (0.03, 0.1, 0.3, 1.0)
-# With SGD: batch norm; ours from the same start; and what one would pick instead, scaled Weight Standardization with
-# adaptive clipping, on residual networks with the branches of NF-ResNets.
-_CLIPPED = {"method": "ws", "ws_gain": C_CENTERED**0.5, "clip": 0.02, "weight_decay": 5e-4, "decay_scale_bias": False}
-_NF = {"residual": "nf", "residual_alpha": 0.2}
-WITH_SGD: dict[str, dict[str, dict[str, Any]]] = {
-    "cnn": {
+# Branches of NF-ResNets: what keeps the stream of a residual network where a method has no scale to start small.
+NF: dict[str, Any] = {"residual": "nf", "residual_alpha": 0.2}
+NO_SCALE = ("ws", "cwn", "plain")
+
+
+def rivals(net: str) -> dict[str, dict[str, Any]]:
+    """Return name -> settings with angular steps of what one would pick instead, on a kind of network."""
+    return {name: _on(net, own) for name, own in RIVALS.items()}
+
+
+def with_sgd(net: str) -> dict[str, dict[str, Any]]:
+    """Return name -> settings with SGD: batch norm, CWO as printed and from the start of ours, and what competes.
+
+    Scaled Weight Standardization with adaptive clipping on the branches of NF-ResNets is what these train with.
+    """
+    printed = OURS_CNN if net == "cnn" else OURS_RESNET
+    scaled = {"method": "ws", "ws_gain": C_CENTERED**0.5, "decay_scale_bias": False}
+    found = {
         "bn-sgd": {**BASELINE, "method": "bn"},
-        "ours-sgd": {**OURS_CNN, "method": "ours", "c": C_CENTERED},
-        "ws-scaled-agc": _CLIPPED,
-    },
-    "resnet": {
-        "bn-sgd": {**BASELINE, "method": "bn"},
-        "ours-sgd": {**OURS_RESNET, "method": "ours", "c": C_CENTERED},
-        "nf-agc": {**_CLIPPED, **_NF},
-    },
-}
+        "ours-sgd": {**printed, "method": "ours", "c": C_CENTERED},
+        "ws-scaled-agc" if net == "cnn" else "nf-agc": {**scaled, "clip": 0.02, "weight_decay": 5e-4},
+        "ws-scaled-sgd": {**scaled, "weight_decay": 5e-4},
+        "printed-sgd": {**printed, "method": "ours", **({} if net == "cnn" else {"residual_gamma": 1.0})},
+        **{f"{method}-sgd": {**BASELINE, "method": method} for method in ("gn", "ws+gn", "cwn", "plain")},
+    }
+    return {name: _on(net, own) for name, own in found.items()}
+
+
+def _on(net: str, own: dict[str, Any]) -> dict[str, Any]:
+    return {**own, **NF} if net == "resnet" and own["method"] in NO_SCALE else own
 
 
 def search_with_sgd() -> Iterator[Recipe]:
     """Yield a decade and a half of SGD's rates, judged on the same held-out images."""
     for (screen, fields), lr in product(SCREENS.items(), SGD_RATES):
-        for method, own in WITH_SGD[fields["net"]].items():
+        for method, own in with_sgd(fields["net"]).items():
             yield Recipe.of(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **own, "lr": lr})
 
 

@@ -1,0 +1,49 @@
+"""Every method against CWO with the same kind of steps, each at the rate that held-out images gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .angular import COMPARED, RATES, SCREENS, SGD_RATES, rivals, with_sgd
+from .recipe import Recipe
+
+
+def arms(net: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return kind of steps -> name of an arm -> its settings, on a kind of network.
+
+    Args:
+        net: ``cnn`` or ``resnet``.
+    """
+    return {"sgd": with_sgd(net), "angular": {**COMPARED, **rivals(net)}}
+
+
+def tried(screen: str, arm: str) -> dict[float, str]:
+    """Return rate -> name of the recipe that tried it on held-out images: the same rates for all that take such steps.
+
+    Args:
+        screen: one of ``SCREENS``.
+        arm: one of the names in `arms`.
+
+    Raises:
+        KeyError: no such screen or arm.
+
+    Example:
+        >>> tried("cnn16", "bn")[0.015]
+        'search-cnn16-bn-lr0.015'
+    """
+    steps = {name: kind for kind, known in arms(SCREENS[screen]["net"]).items() for name in known}[arm]
+    return {lr: f"search-{screen}-{arm}-lr{lr:g}" for lr in (SGD_RATES if steps == "sgd" else RATES)}
+
+
+# Screen -> arm -> the rate with the smallest mean error on held-out images among those `tried`; a test holds it.
+CHOSEN: dict[str, dict[str, float]] = {}
+
+
+def versus() -> Iterator[Recipe]:
+    """Yield each arm at its chosen rate, on all images of its screen, judged on the test set."""
+    for screen, chosen in CHOSEN.items():
+        fields = {**SCREENS[screen], "validation": 0}
+        known = {name: own for group in arms(fields["net"]).values() for name, own in group.items()}
+        for arm, lr in chosen.items():
+            yield Recipe.of(name=f"versus-{screen}-{arm}", **{**fields, **known[arm], "lr": lr})
