@@ -11,6 +11,8 @@ from cwn_lite.figures.equilibrium import draw_equilibrium as draw_equilibrium
 from cwn_lite.figures.explorable import explorable as explorable
 from cwn_lite.figures.explorable import explorable_html as explorable_html
 from cwn_lite.figures.explosion import explosion as explosion
+from cwn_lite.figures.forest import Interval as Interval
+from cwn_lite.figures.forest import draw_forest as draw_forest
 from cwn_lite.figures.point_cloud import draw_point_cloud as draw_point_cloud
 from cwn_lite.figures.point_cloud import point_cloud_data as point_cloud_data
 from cwn_lite.figures.quiz import Choice as Choice
@@ -36,11 +38,13 @@ __all__ = [
     "INK",
     "LABELS",
     "Choice",
+    "Interval",
     "Question",
     "curve_runs",
     "curves",
     "draw_batch_noise",
     "draw_equilibrium",
+    "draw_forest",
     "draw_point_cloud",
     "draw_row_agreement",
     "draw_step_cost",

@@ -172,7 +172,7 @@ def cell(runs: Sequence[Result]) -> str:
     """
     if not runs:
         return "not run yet"
-    _check_one_kind(runs)
+    check_one_kind(runs)
     well = list(errors(runs).values())
     parts = []
     if well:
@@ -193,7 +193,7 @@ def difference(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) ->
         b: runs of another one.
         level: coverage of the interval.
     """
-    _check_one_kind([*a, *b])
+    check_one_kind([*a, *b])
     mine, theirs = errors(a), errors(b)
     if len(mine.keys() & theirs.keys()) < 2:
         return ""
@@ -201,7 +201,7 @@ def difference(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) ->
     return f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]".replace("-", "−")
 
 
-def _check_one_kind(runs: Sequence[Result]) -> None:
+def check_one_kind(runs: Sequence[Result]) -> None:
     """Refuse runs that differ in how they were computed by more than rounding.
 
     Raises:
@@ -223,7 +223,7 @@ def _row(name: str, group: list[Result], paper: dict[str, Any]) -> Row:
     ):
         if len(values) > 1:
             raise LabError(f"{name}: results of {len(values)} {what} ({', '.join(sorted(values))}) do not mix")
-    _check_one_kind(group)
+    check_one_kind(group)
     well = [result for result in group if result.status == "done"]
     return Row(
         name,

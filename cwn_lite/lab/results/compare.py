@@ -1,0 +1,135 @@
+"""Does one method beat another? Several settings, few seeds, runs that did not train: a verdict by rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .stats import Difference, paired_difference
+from .store import Result
+from .tables import check_one_kind
+
+LEVEL = 0.95
+"""Coverage of all intervals of one verdict together."""
+LEAST_SEEDS = 3
+"""With fewer seeds in common a setting decides nothing."""
+GUESSES = 80.0
+"""Per cent: a run that ends with a larger test error has not trained. Guessing one of ten classes makes 90 errors."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods in one setting, all else equal.
+
+    Attributes:
+        setting: network, data and steps, in words.
+        trained: how many runs of the first and of the second method trained.
+        runs: how many there were.
+        difference: the first's test error minus the second's in points, over the seeds with which both trained;
+            ``None`` where there is no such seed.
+        p_trained: two-sided probability, by Fisher's exact test, of rates of training as different as these or more
+            if both were the same.
+        level: coverage of the interval.
+    """
+
+    setting: str
+    trained: tuple[int, int]
+    runs: tuple[int, int]
+    difference: Difference | None
+    p_trained: float
+    level: float
+
+    def favours(self, margin: float = 0.0) -> bool | None:
+        """Return whether this setting speaks for "the first is better", or against it, or decides nothing (``None``).
+
+        For it: the first trains more often, or both train alike and the interval ends below ``margin``. Against it:
+        the first trains less often, or the interval begins above zero and does not end below ``margin``.
+
+        Args:
+            margin: points of test error that count as equal: 0 for "better", more for "not worse".
+        """
+        if self.p_trained < 1 - self.level:
+            (a, b), (n, m) = self.trained, self.runs
+            return a * m > b * n
+        if self.difference is None or self.difference.n < LEAST_SEEDS:
+            return None
+        if self.difference.high < margin:
+            return True
+        return False if self.difference.low > 0 else None
+
+    def words(self) -> str:
+        """Return the numbers in a few words, such as ``−1.2 [−2.0, −0.4], trained 5/5 and 4/5``."""
+        if self.difference is None:
+            text = "no seed with which both trained"
+        elif self.difference.n == 1:
+            text = f"{self.difference.mean:+.1f} (one seed)"
+        else:
+            d = self.difference
+            text = f"{d.mean:+.1f} [{d.low:+.1f}, {d.high:+.1f}] ({d.n} seeds)"
+        if self.trained != self.runs:
+            (a, b), (n, m) = self.trained, self.runs
+            text += f", trained {a}/{n} and {b}/{m}"
+        return text.replace("-", "−")
+
+
+def has_trained(run: Result) -> bool:
+    """Return whether a run ended, and with fewer errors than guessing makes."""
+    return run.status == "done" and run.test_error < GUESSES
+
+
+def compare(pairs: Mapping[str, tuple[Iterable[Result], Iterable[Result]]]) -> list[Comparison]:
+    """Compare two methods in each of several settings, with intervals that hold together.
+
+    Each interval has the coverage ``1 − 0.05 / m`` for the ``m`` settings with enough seeds of both methods
+    (Bonferroni's correction), so that all of them cover their means with 95 % if the differences are normal. The same
+    level is asked of Fisher's test. A setting with no runs of one method is left out.
+
+    Args:
+        pairs: setting -> the runs of the first method and those of the second.
+
+    Raises:
+        LabError: runs that do not belong together, as :func:`cwn_lite.lab.results.tables.cell`.
+    """
+    found = {setting: (list(a), list(b)) for setting, (a, b) in pairs.items()}
+    found = {setting: (a, b) for setting, (a, b) in found.items() if a and b}
+    count = sum(len(a) >= LEAST_SEEDS and len(b) >= LEAST_SEEDS for a, b in found.values())
+    level = 1 - (1 - LEVEL) / max(count, 1)
+    for a, b in found.values():
+        check_one_kind([*a, *b])
+    return [_compared(setting, a, b, level) for setting, (a, b) in found.items()]
+
+
+def _compared(setting: str, a: Sequence[Result], b: Sequence[Result], level: float) -> Comparison:
+    from scipy.stats import fisher_exact
+
+    mine, theirs = ({run.seed: run.test_error for run in runs if has_trained(run)} for runs in (a, b))
+    common = mine.keys() & theirs.keys()
+    table = [[len(mine), len(a) - len(mine)], [len(theirs), len(b) - len(theirs)]]
+    return Comparison(
+        setting,
+        (len(mine), len(theirs)),
+        (len(a), len(b)),
+        paired_difference(mine, theirs, level) if common else None,
+        float(fisher_exact(table).pvalue),
+        level,
+    )
+
+
+def verdict(comparisons: Iterable[Comparison], margin: float = 0.0) -> str:
+    """Return what several settings say of "the first method is better" (or, with a margin, "is not worse").
+
+    ``holds``: each setting speaks for it. ``partly``: some do. ``does not hold``: none does, and some speak against
+    it. ``open``: none decides.
+
+    Args:
+        comparisons: of :func:`compare`.
+        margin: points of test error that count as equal.
+
+    Example:
+        >>> verdict([])
+        'open'
+    """
+    found = [comparison.favours(margin) for comparison in comparisons]
+    if True in found:
+        return "holds" if all(found) else "partly"
+    return "does not hold" if False in found else "open"

@@ -1,0 +1,127 @@
+"""CWO beside each rival: every pair of recorded recipes that differ in the method and in nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..recipes import get
+from ..recipes.versus import CHOSEN
+from .compare import Comparison, compare
+from .store import Result
+
+FORMS = {
+    "printed": "CWO as printed, without noise",
+    "centred": "CWO with $c^\\star$ and SGD",
+    "recommended": "CWO recommended",
+}
+"""Form of CWO -> its title. The first two take steps of SGD, the last turns rows by an angle; its rivals, too."""
+
+RIVALS = {
+    "bn": "batch norm",
+    "gn": "group norm",
+    "ws+gn": "WS + GN",
+    "ws+bn": "WS + BN",
+    "cwn": "CWN",
+    "ws-scaled": "scaled WS",
+    "agc": "scaled WS, clipped",
+    "wn": "weight norm",
+    "ws": "WS",
+    "plain": "plain",
+}
+"""Rival -> its title."""
+
+REPARAMETERIZED = ("cwn", "ws-scaled", "agc")
+"""Rivals whose rows obey the same constraint, or its norm and mean up to a gain, by a map inside the network."""
+
+_CIFAR = "CIFAR-10, JPEG quality 75"
+SETTINGS = {
+    "digits": "6-layer CNN, digits",
+    "digits32": "ResNet-32, digits",
+    "cnn16": f"9-layer CNN at a quarter of its width, {_CIFAR}, 10,000 images, 6 epochs",
+    "cnn16-e4": f"9-layer CNN at a quarter of its width, {_CIFAR}, 4 epochs",
+    "resnet20": f"ResNet-20, {_CIFAR}, 10,000 images, 6 epochs",
+    "resnet18": "torchvision's ResNet-18, Imagenette at 64 pixels, 5 epochs",
+    "points": "DGCNN at a quarter of its width, generated shapes",
+    "imagenette": "torchvision's ResNet-18, Imagenette at 64 pixels, 3 epochs",
+}
+"""Setting -> network, data and length, in words."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two recipes that differ in the method alone (and in the rate, where each was given its own).
+
+    Attributes:
+        form: form of CWO, a key of ``FORMS``.
+        rival: a key of ``RIVALS``.
+        setting: a key of ``SETTINGS``.
+        first: recipe of CWO.
+        second: recipe of the rival.
+    """
+
+    form: str
+    rival: str
+    setting: str
+    first: str
+    second: str
+
+
+def contrasts() -> Iterator[Contrast]:
+    """Yield all of them, whether they were run or not.
+
+    Example:
+        >>> next(c for c in contrasts() if c.rival == "gn" and c.setting == "points").second
+        'points-gn'
+    """
+    for rival in ("bn", "gn", "ws", "ws+gn", "ws+bn", "wn", "cwn", "plain"):
+        yield Contrast("printed", rival, "cnn16-e4", "cnn16-ours-nonoise-e4", f"cnn16-{rival}-e4")
+    for screen, chosen in CHOSEN.items():
+        for arm in chosen:
+            rival = arm.removesuffix("-sgd")
+            if rival in ("ours", "printed"):
+                continue
+            rival = "agc" if arm.endswith("-agc") else rival
+            forms = {"recommended": "ours"}
+            if arm != rival:
+                forms = {"printed": "printed-sgd", "centred": "ours-sgd"}
+            for form, own in forms.items():
+                yield Contrast(form, rival, screen, f"versus-{screen}-{own}", f"versus-{screen}-{arm}")
+    for rival in ("bn", "gn", "ws+gn", "ws+bn", "plain"):
+        yield Contrast("printed", rival, "points", "points-ours-nonoise", f"points-{rival}")
+        yield Contrast("printed", rival, "imagenette", "imagenette-resnet18-ours", f"imagenette-resnet18-{rival}")
+    for rival in ("bn", "gn"):
+        for setting, name in (("points", "points"), ("imagenette", "imagenette-resnet18")):
+            yield Contrast("recommended", rival, setting, f"{name}-ours-angular", f"{name}-{rival}-angular")
+    for setting in ("resnet18", *({"cnn16", "resnet20"} - CHOSEN.keys())):
+        names = (f"angular-{setting}-{method}-lr0.015" for method in ("ours", "bn"))
+        yield Contrast("recommended", "bn", setting, *names)
+
+
+def by_recipe(found: Iterable[Result]) -> dict[str, list[Result]]:
+    """Return hash of a recipe -> its results."""
+    runs: dict[str, list[Result]] = {}
+    for result in found:
+        runs.setdefault(result.recipe_sha, []).append(result)
+    return runs
+
+
+def compared(
+    runs: Mapping[str, Sequence[Result]], forms: Iterable[str], rivals: Iterable[str]
+) -> dict[Contrast, Comparison]:
+    """Compare forms of CWO with rivals wherever both were run, with intervals that hold together.
+
+    Args:
+        runs: as :func:`by_recipe` has them.
+        forms: keys of ``FORMS``.
+        rivals: keys of ``RIVALS``.
+
+    Raises:
+        LabError: runs that do not belong together.
+    """
+    wanted = [c for c in contrasts() if c.form in forms and c.rival in rivals]
+    pairs = {c: (runs.get(get(c.first).sha, []), runs.get(get(c.second).sha, [])) for c in wanted}
+    there = {c: (a, b) for c, (a, b) in pairs.items() if a and b}
+    titles = {f"{c.setting} {c.form} {c.rival}": c for c in there}
+    found = compare({title: there[c] for title, c in titles.items()})
+    return {titles[comparison.setting]: comparison for comparison in found}
