@@ -20,6 +20,7 @@ from cwn_lite.figures.quiz import Question as Question
 from cwn_lite.figures.quiz import quiz as quiz
 from cwn_lite.figures.quiz import quiz_html as quiz_html
 from cwn_lite.figures.row_agreement import draw_row_agreement as draw_row_agreement
+from cwn_lite.figures.seed_intervals import draw_seed_intervals as draw_seed_intervals
 from cwn_lite.figures.show import show as show
 from cwn_lite.figures.show import to_svg as to_svg
 from cwn_lite.figures.source import markdown as markdown
@@ -47,6 +48,7 @@ __all__ = [
     "draw_forest",
     "draw_point_cloud",
     "draw_row_agreement",
+    "draw_seed_intervals",
     "draw_step_cost",
     "explorable",
     "explorable_html",

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cwn_lite.checks import check_nonnegative
+from cwn_lite.figures.draws import normals
 from cwn_lite.figures.style import COLORS, LABELS, STYLE
 
 SIZES = (2, 3, 4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512)
@@ -67,27 +68,6 @@ def moments(kind: str) -> tuple[float, float, float]:
     m = 1 / math.sqrt(2 * math.pi)
     variance = 1 / 2 - m * m
     return m, variance, (3 / 2 - 8 * m**2 + 3 * m**2 - 3 * m**4) / variance**2
-
-
-def normals(seed: int, count: int) -> NDArray[np.float64]:
-    """Return ``count`` normal numbers, the same in Python and in a browser: mulberry32, then Box and Muller.
-
-    Args:
-        seed: of the sequence.
-        count: how many, even.
-
-    Example:
-        >>> normals(1, 4).shape
-        (4,)
-    """
-    index = np.arange(1, count + 1, dtype=np.uint64)
-    a = ((np.uint64(seed) + np.uint64(0x6D2B79F5) * index) & np.uint64(0xFFFFFFFF)).astype(np.uint32)
-    t = (a ^ (a >> np.uint32(15))) * (a | np.uint32(1))
-    t = (t + (t ^ (t >> np.uint32(7))) * (t | np.uint32(61))) ^ t
-    uniform = (t ^ (t >> np.uint32(14))).astype(np.float64) / 2**32
-    radius = np.sqrt(-2 * np.log(uniform[0::2] + 0.5 / 2**32))
-    angle = 2 * math.pi * uniform[1::2]
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()
 
 
 def batch_noise(*, size: int = 4, kind: str = "normal", sigma: float | None = None) -> dict[str, Noise]:

@@ -21,8 +21,8 @@ from cwn_lite.figures.batch_noise import (
     draw_batch_noise,
     histogram,
     moments,
-    normals,
 )
+from cwn_lite.figures.draws import normals
 from cwn_lite.figures.explorable import MODULES, explorable_html
 
 

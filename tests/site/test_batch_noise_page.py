@@ -13,7 +13,8 @@ from looks import boxes_apart, in_every_theme, stands_still
 from playwright.sync_api import Browser, Locator, expect
 
 from cwn_lite import figures
-from cwn_lite.figures.batch_noise import BINS, KINDS, SIZES, batch_noise, histogram, moments, normals
+from cwn_lite.figures.batch_noise import BINS, KINDS, SIZES, batch_noise, histogram, moments
+from cwn_lite.figures.draws import normals
 from cwn_lite.figures.explorable import bundle
 
 ALT = "Two histograms of the factor on the signal in training, of batch norm and of ours, and their spread."

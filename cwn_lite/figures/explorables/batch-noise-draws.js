@@ -1,5 +1,7 @@
 // What batch norm divides by, drawn many times. Twin of cwn_lite/figures/batch_noise.py: same draws, number by number.
 
+import { normals } from "./draws.js";
+
 export const SIZES = [2, 3, 4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512];
 export const DRAWS = 2000;
 export const KINDS = { normal: "normal", relu: "normal, after a ReLU" };
@@ -14,26 +16,6 @@ export function moments(kind) {
   const m = 1 / Math.sqrt(2 * Math.PI);
   const variance = 1 / 2 - m * m;
   return { mean: m, variance, kurtosis: (3 / 2 - 8 * m * m + 3 * m * m - 3 * m ** 4) / variance ** 2 };
-}
-
-// Number i of a fixed sequence of uniform 32-bit integers (mulberry32, whose state is a counter).
-function uniform(seed, i) {
-  const a = (seed + Math.imul(0x6d2b79f5, i + 1)) | 0;
-  let t = Math.imul(a ^ (a >>> 15), a | 1);
-  t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-  return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-}
-
-// `count` (even) normal numbers by Box and Muller.
-export function normals(seed, count) {
-  const z = new Float64Array(count);
-  for (let i = 0; i < count; i += 2) {
-    const radius = Math.sqrt(-2 * Math.log(uniform(seed, i) + 0.5 / 4294967296));
-    const angle = 2 * Math.PI * uniform(seed, i + 1);
-    z[i] = radius * Math.cos(angle);
-    z[i + 1] = radius * Math.sin(angle);
-  }
-  return z;
 }
 
 // For each size N and draw k, from the first N samples of the draw: mean and standard deviation (divided by N) of the
