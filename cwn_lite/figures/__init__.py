@@ -21,6 +21,7 @@ from cwn_lite.figures.quiz import quiz as quiz
 from cwn_lite.figures.quiz import quiz_html as quiz_html
 from cwn_lite.figures.row_agreement import draw_row_agreement as draw_row_agreement
 from cwn_lite.figures.seed_intervals import draw_seed_intervals as draw_seed_intervals
+from cwn_lite.figures.seed_intervals import seed_intervals as seed_intervals
 from cwn_lite.figures.show import show as show
 from cwn_lite.figures.show import to_svg as to_svg
 from cwn_lite.figures.source import markdown as markdown
@@ -57,6 +58,7 @@ __all__ = [
     "point_cloud_data",
     "quiz",
     "quiz_html",
+    "seed_intervals",
     "show",
     "source",
     "sphere",

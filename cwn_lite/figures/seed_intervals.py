@@ -16,11 +16,11 @@ SEEDS = (2, 10)
 EXPERIMENTS = 2000
 SHOWN = 24
 """How many of the experiments are drawn."""
-LOSS = 20.0
+LOSS = 60.0
 """By how many points a run that fails is worse."""
 STUDENT = (12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157)
 """Student's quantile of a 95 % interval at 1 to 9 degrees of freedom; as in ``explorables/seed-intervals.js``."""
-_REACH = (-6.0, 14.0)
+_REACH = (-10.0, 50.0)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def seed_intervals(*, seeds: int = 3, gap: float = 1.0, failing: float = 0.0, tr
     """Return the intervals ``d̄ ± t s / √k`` of experiments with ``k`` paired differences each.
 
     A difference is normal with the standard deviation of one point around the gap. With the given probability the
-    first method's run fails, and is 20 points worse.
+    first method's run fails, and is 60 points worse.
 
     Args:
         seeds: ``k``, from 2 to 10.

@@ -41,7 +41,7 @@ def test_coverage_is_as_promised_without_failures_and_not_with_them() -> None:
         normal = seed_intervals(seeds=seeds)
         assert abs(normal.covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / EXPERIMENTS)
     assert seed_intervals(seeds=3, failing=0.2).covered < 0.6
-    assert seed_intervals(seeds=5, failing=0.1).covered < 0.55
+    assert seed_intervals(seeds=5, failing=0.1).covered < 0.5
     assert abs(seed_intervals(seeds=5, failing=0.2, trained=True).covered - 0.95) < 0.03
 
 

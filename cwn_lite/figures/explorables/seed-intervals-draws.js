@@ -4,7 +4,7 @@ import { normals, uniform } from "./draws.js";
 
 export const SEEDS = [2, 10];
 export const EXPERIMENTS = 2000;
-export const LOSS = 20;
+export const LOSS = 60;
 export const STUDENT = [12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157];
 
 const Z = normals(3, EXPERIMENTS * SEEDS[1]);

@@ -4,7 +4,7 @@ import { announcer, format, h, math, onWidth, set, show, slider } from "./shared
 import { SEEDS, experiments } from "./seed-intervals-draws.js";
 
 const SHOWN = 24;
-const REACH = [-6, 14];
+const REACH = [-10, 50];
 const ROW = 9;
 const TOP = 20;
 const FOOT = 22;
@@ -67,7 +67,7 @@ export function render(el, data) {
         ? [h("line", { class: `interval ${interval.holds ? "holds" : "misses"}`, x1: x(interval.low), x2: x(interval.high), y1: TOP + i * ROW + 4, y2: TOP + i * ROW + 4 })]
         : [],
     );
-    const marks = [-5, 0, 5, 10].map((v) => h("text", { class: "tick", x: x(v), y: bottom + 16, "text-anchor": "middle" }, format(v, 0)));
+    const marks = [0, 10, 20, 30, 40].map((v) => h("text", { class: "tick", x: x(v), y: bottom + 16, "text-anchor": "middle" }, format(v, 0)));
     const name = h("text", { class: "name", x: 4, y: 12 }, "dashed: the truth; full: no gap");
     svg.replaceChildren(upright("zero", 0), ...lines, upright("truth", now.truth), ...marks, name);
   }
