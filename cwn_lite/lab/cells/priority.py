@@ -49,7 +49,9 @@ CPU: tuple[tuple[str, ...], ...] = (
     ("points-*",),
     ("imagenette-*",),
     ("angular-*",),
+    ("versus-*",),
     ("search-*",),
+    ("noise-*",),
 )
 
 

@@ -238,6 +238,8 @@ def _network(recipe: Recipe) -> nn.Module:
     network = partial(networks[net.kind], in_channels=channels, classes=labels, norm=norm)
     if isinstance(net, parts.ResNet) and net.residual == "nf":
         network = partial(network, alpha=net.residual_alpha)
+    if isinstance(net, parts.CNN):
+        network = partial(network, dropout=net.stage_dropout)
     return network(net.depth, net.width)
 
 

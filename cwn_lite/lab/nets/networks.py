@@ -27,6 +27,7 @@ class CNN(nn.Sequential):
         in_channels: channels of the image.
         classes: number of classes.
         norm: maps a channel count to the module after each convolution; ``None`` leaves it out.
+        dropout: probability with which an activation is left out behind each stage.
 
     Example:
         >>> CNN(9, 16)(torch.zeros(2, 3, 32, 32)).shape
@@ -43,17 +44,19 @@ class CNN(nn.Sequential):
         in_channels: int = 3,
         classes: int = 10,
         norm: Norm | None = nn.BatchNorm2d,
+        dropout: float = 0.0,
     ) -> None:
         layers: list[nn.Module] = []
+        drop = [nn.Dropout(dropout) for _ in range(3)] if dropout else []
         channels = in_channels
         for stage in range(3):
             if stage:
-                layers.append(nn.AvgPool2d(2))
+                layers += [nn.AvgPool2d(2), *drop[stage - 1 : stage]]
             for _ in range(depth // 3):
                 out = width * 2**stage
                 layers += [*conv(channels, out, norm), nn.ReLU(inplace=True)]
                 channels = out
-        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), *drop[2:], nn.Flatten(), nn.Linear(channels, classes))
 
 
 class Block(nn.Module):

@@ -94,11 +94,13 @@ class CNN(Record):
         kind: ``cnn``.
         depth: number of convolutions, a multiple of 3; 9 is the paper's.
         width: channels of the first stage; 64 is the paper's.
+        stage_dropout: probability with which an activation is left out behind each stage; the paper has none.
     """
 
     kind: str = "cnn"
     depth: int = 9
     width: int = field(default=64, metadata={"above": 0})
+    stage_dropout: float = field(default=0.0, metadata={"least": 0, "below": 1, "later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,12 +181,7 @@ class DGCNN(Record):
     kind: str = "dgcnn"
     width: int = field(default=64, metadata={"above": 0})
     k: int = field(default=20, metadata={"above": 0})
-    dropout: float = field(default=0.5, metadata={"least": 0})
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.dropout >= 1:
-            raise ValueError(f"dropout={self.dropout:g} must be below 1")
+    dropout: float = field(default=0.5, metadata={"least": 0, "below": 1})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +205,7 @@ class CWO(Method):
         sigma: standard deviation of the noise on the scale (Eq. 7).
         schedule: how sigma depends on depth, ``constant`` or ``linear`` (Eq. 8).
         noise_per_sample: a noise draw per sample rather than per step (the paper does not say).
+        noise_rises: sigma grows from 0 in the first epoch to its value in the last, instead of being there at once.
         classifier: ``free``; ``centred`` rows of zero mean; or ``constrained`` as all other weights.
     """
 
@@ -218,6 +216,7 @@ class CWO(Method):
     sigma: float = field(default=0.0, metadata={"least": 0})
     schedule: str = field(default="constant", metadata={"choices": ("constant", "linear")})
     noise_per_sample: bool = False
+    noise_rises: bool = field(default=False, metadata={"later": True})
     classifier: str = field(default="free", metadata={"choices": ("free", "centred", "constrained"), "later": True})
 
     def __post_init__(self) -> None:
@@ -279,9 +278,9 @@ class Training(Record):
         batch: images per step; the last step of an epoch takes what is left.
         clip: adaptive gradient clipping: a row's gradient is at most so many times as long as the row, but for the
             classifier's; 0 for none.
-        accumulate: the gradient of a step adds up over so many pieces of its batch, for want of memory. Batch norm,
-            whose statistics are those of a piece, computes something else then; dropout and noise per sample draw
-            other numbers.
+        label_smoothing: this share of each target is spread evenly over all classes.
+        accumulate: the gradient of a step adds up over so many pieces of its batch, for want of memory. Batch norm
+            computes something else then (a piece's statistics); dropout and noise per sample draw other numbers.
         epochs: passes over the training set.
         warmup_epochs: the learning rate rises to the cosine in equal steps for so many epochs.
         init_scale: factor on the first value of the tensor that is trained behind each convolution's weight. Where
@@ -297,6 +296,7 @@ class Training(Record):
     final_lr: float = field(default=0.0, metadata={"least": 0, "later": True})
     drop_every: int | None = field(default=None, metadata={"above": 0, "later": True})
     clip: float = field(default=0.0, metadata={"least": 0, "later": True})
+    label_smoothing: float = field(default=0.0, metadata={"least": 0, "below": 1, "later": True})
     accumulate: int = field(default=1, metadata={"above": 0, "later": True})
     init_scale: float = field(default=1.0, metadata={"above": 0, "later": True})
 

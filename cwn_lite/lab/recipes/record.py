@@ -13,9 +13,9 @@ class Record:
     """Base of frozen dataclasses whose fields are texts, numbers and truth values, optional where the type says so.
 
     Equal values have one form: an integer given for a float becomes one, so that ``c=2`` and ``c=2.0`` are the same
-    recipe and have the same hash. Metadata of a field: ``above`` and ``least`` bound a number, ``choices`` lists
-    texts, and ``later`` says that the field is younger than recorded results: it enters a hash only where it differs
-    from its default.
+    recipe and have the same hash. Metadata of a field: ``above``, ``least`` and ``below`` bound a number, ``choices``
+    lists texts, and ``later`` says that the field is younger than recorded results: it enters a hash only where it
+    differs from its default.
 
     A module of such records evaluates its annotations: it does without ``from __future__ import annotations``.
 
@@ -71,5 +71,7 @@ def _check_range(name: str, value: Any, metadata: Any) -> None:
         return
     if "above" in metadata and not value > metadata["above"]:
         raise ValueError(f"{name}={value!r} must be above {metadata['above']}")
+    if "below" in metadata and not value < metadata["below"]:
+        raise ValueError(f"{name}={value!r} must be below {metadata['below']}")
     if "least" in metadata and not value >= metadata["least"]:
         raise ValueError(f"{name}={value!r} must be at least {metadata['least']}")

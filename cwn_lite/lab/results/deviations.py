@@ -8,6 +8,7 @@ from typing import Any
 from ..data.kinds import title
 from ..recipes import Recipe
 from ..recipes.parts import (
+    CNN,
     CWO,
     DGCNN,
     SGD,
@@ -51,7 +52,9 @@ def _net(r: Recipe) -> list[Words]:
     if isinstance(r.net, DGCNN):
         return [(r.net.width != 64, f"width {r.net.width}, not 64"), (r.net.k != 20, f"{r.net.k} neighbours, not 20")]
     width = _WIDTHS.get((r.net.kind, r.net.depth))
+    dropout = r.net.stage_dropout if isinstance(r.net, CNN) else 0.0
     return [
+        (dropout > 0, f"dropout of {dropout:g} behind each stage"),
         (width is None, f"a network of {r.net.depth} layers and width {r.net.width}"),
         (width is not None and r.net.width != width, f"width {r.net.width}, not {width}"),
     ]
@@ -97,6 +100,7 @@ def _training(r: Recipe) -> list[Words]:
         (t.init_scale != 1, f"first weights times {t.init_scale:.2g}"),
         (t.warmup_epochs > 0, f"{t.warmup_epochs} epochs of warm-up"),
         (t.clip > 0, f"adaptive clipping at {t.clip:g}"),
+        (t.label_smoothing > 0, f"labels smoothed by {t.label_smoothing:g}"),
         (t.accumulate > 1, f"gradients of {t.accumulate} pieces of a batch"),
         (not photographs and t.drop_every is not None, f"{stairs}, no cosine"),
         (photographs and t.drop_every is None, "a cosine, not a tenth of the rate at 30, 60 and 90 epochs"),
@@ -119,6 +123,7 @@ def _method(r: Recipe) -> list[Words]:
         (not method.centralize, "rows not centred"),
         (not method.spherize, "rows not on the sphere"),
         (method.sigma > 0 and method.schedule != usual, f"{method.schedule} noise"),
+        (method.noise_rises, "noise that rises over the epochs"),
         (method.sigma == 0 and not isinstance(r.data, Photographs), "no noise"),
     ]
     if isinstance(t, SGD) and isinstance(r.data, Photographs):

@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.profiler import record_function
 
+import cwn_lite as cwn
+
 from ..data import Clouds, Dataset, Photographs
 from ..measure import grad_norm, row_norms
 from ..nets.methods import build, classifier, normalized_layers
@@ -121,6 +123,7 @@ class Trainer:
         fetched = time.perf_counter()
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr() * group.get("rate", 1.0)
+        self._set_noise()
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         logits, loss = self._add_gradients(x, target, weight)
@@ -153,6 +156,8 @@ class Trainer:
         """
         if self.world.size > 1:  # the compiled network would stand in the place of the one that shares gradients
             return
+        if isinstance(self.recipe.method, CWO) and self.recipe.method.noise_rises:  # a graph for each level, and more
+            return
         # All networks compile the same wrapper, and torch stops compiling it after some eight graphs without a word:
         # the second run of a process would be eager. It forgets the networks of earlier runs here.
         torch.compiler.reset()
@@ -184,6 +189,12 @@ class Trainer:
             self.constraint.project()
         self.evaluate()
 
+    def _set_noise(self) -> None:
+        """Let the noise rise to its level, epoch by epoch, where the recipe asks for it."""
+        method, last = self.recipe.method, self.recipe.training.epochs - 1
+        if isinstance(method, CWO) and method.noise_rises:
+            cwn.set_noise(self.model, method.sigma * self.epoch / max(last, 1), method.schedule)
+
     def _step_size(self, step: int) -> int:
         """Return how many samples a step of an epoch takes, in all processes."""
         return min(self.recipe.training.batch, self.task.train_count - step * self.recipe.training.batch)
@@ -209,7 +220,7 @@ class Trainer:
             with contextlib.nullcontext() if k == pieces - 1 else self.world.adding(self._network):
                 with record_function("forward"):
                     logits = self._forward(inputs)
-                    loss = F.cross_entropy(logits, labels)
+                    loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.training.label_smoothing)
                 share = weight * len(labels) / len(target)
                 with record_function("backward"):
                     (loss if share == 1 else loss * share).backward()
