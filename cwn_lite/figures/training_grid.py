@@ -133,11 +133,12 @@ def draw_training_grid(cells: Sequence[Mapping[str, Any]], methods: Sequence[str
             squeeze=False,
             width_ratios=widths,
         )
-        for line, (layers, decay) in zip(axes, settings, strict=True):
+        for i, (layers, decay) in enumerate(settings):
+            line = axes[i]
             for ax, method, found in zip(line, methods, chosen, strict=True):
                 here = [cell for cell in found if (cell["layers"], cell["decay"]) == (layers, decay)]
                 _panel(ax, here, rates, sorted({cell["length"] for cell in found}), quantity)
-                if line is axes[0]:
+                if i == 0:
                     ax.set_title(NAMES.get(method, method), fontsize=10, loc="center")
             line[0].set_ylabel(f"{layers} layers,\n{f'decay {decay:g}' if decay else 'no decay'}\nrate", fontsize=9)
         fig.supxlabel("length of the first rows (He = 1)", fontsize=9)

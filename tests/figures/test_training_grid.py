@@ -53,7 +53,11 @@ def test_each_number_can_be_read_on_its_ground_in_both_themes() -> None:
 
 
 def test_the_still_figure_draws_these_numbers() -> None:
-    runs = [run(seed, error, lr=lr) for lr, errors in ((0.1, [1.0, 2.0]), (1.0, [None, 4.0])) for seed, error in enumerate(errors)]
+    runs = [
+        run(seed, error, lr=lr)
+        for lr, errors in ((0.1, [1.0, 2.0]), (1.0, [None, 4.0]))
+        for seed, error in enumerate(errors)
+    ]
     cells = figures.training_grid({"ws-scaled": runs, "ours": [run(0, 90.0)]})
     fig = draw_training_grid(cells, ("ws-scaled", "ours"), "worst")
     one, two = fig.axes

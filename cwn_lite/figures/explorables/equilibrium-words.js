@@ -4,7 +4,7 @@ import { magnitude } from "./equilibrium-controls.js";
 import { FADED } from "./equilibrium-dynamics.js";
 
 export function tell(run) {
-  return `${beginning(run)} ${run.setting.fade < 1 ? returning(run) : ending(run)}`;
+  return run.setting.fade < 1 ? returning(run) : `${beginning(run)} ${ending(run)}`;
 }
 
 // Near a right angle the third digit is the one that matters.
