@@ -155,7 +155,7 @@ def _panel(
         ax.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=ground, edgecolor="#808080", linewidth=0.6))
         ax.text(x, y, "–" if value is None else f"{value:.0f}", ha="center", va="center", color=ink_on(ground))
     ax.set(xlim=(-0.5, len(lengths) - 0.5), ylim=(-0.5, len(rates) - 0.5))
-    ax.set_xticks(range(len(lengths)), [f"{length:.1g}" for length in lengths], fontsize=9)
+    ax.set_xticks(range(len(lengths)), [f"{float(f'{length:.1g}'):g}" for length in lengths], fontsize=9)
     ax.set_yticks(range(len(rates)), [f"{rate:g}" for rate in rates], fontsize=9)
     ax.grid(visible=False)
     ax.tick_params(length=0)
