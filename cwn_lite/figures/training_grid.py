@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from cwn_lite.figures.style import LABELS, STYLE, ink_on
 
@@ -152,7 +153,7 @@ def _panel(
     for cell in cells:
         x, y, runs = lengths.index(cell["length"]), rates.index(cell["lr"]), cell["runs"]
         ground, value = SHADES[shade(runs)], cell_value(runs, quantity)
-        ax.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=ground, edgecolor="#808080", linewidth=0.6))
+        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=ground, edgecolor="#808080", linewidth=0.6))
         ax.text(x, y, "–" if value is None else f"{value:.0f}", ha="center", va="center", color=ink_on(ground))
     ax.set(xlim=(-0.5, len(lengths) - 0.5), ylim=(-0.5, len(rates) - 0.5))
     ax.set_xticks(range(len(lengths)), [f"{float(f'{length:.1g}'):g}" for length in lengths], fontsize=9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +81,7 @@ def sgd(
         [0.01, 0.0]
     """
     rest = [p for p in model.parameters() if all(p is not row for row in rows)]
-    groups = [{"params": rows, "lr": lr, "weight_decay": weight_decay}, {"params": rest}]
+    groups: list[dict[str, Any]] = [{"params": rows, "lr": lr, "weight_decay": weight_decay}, {"params": rest}]
     return torch.optim.SGD(groups, lr=lr if rest_lr is None else rest_lr, momentum=momentum)
 
 
@@ -139,5 +140,5 @@ def set_gradients(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """
     loss = nn.functional.cross_entropy(model(x), y)
     model.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs
+    loss.backward()
     return float(loss.detach())
