@@ -23,9 +23,9 @@ class WeightStandardization(nn.Module):
         view, dims = row_view(weight, transposed=self.transposed, groups=self.groups)
         n = math.prod([view.shape[d] for d in dims])
         centred = view - view.mean(dims, keepdim=True)
-        # Taken as a norm, whose gradient at a constant row is 0; that of a plain square root would be NaN.
-        std = torch.linalg.vector_norm(centred, dim=dims, keepdim=True) / math.sqrt(n)
-        standardized: Tensor = centred / (std + self.eps)
+        # A norm: at a constant row its gradient is 0, that of a root is NaN.
+        length = torch.linalg.vector_norm(centred, dim=dims, keepdim=True)
+        standardized: Tensor = centred / (length / math.sqrt(n) + self.eps)
         if self.gain is not None:
             standardized = standardized * (self.gain / math.sqrt(n))
         return standardized.reshape(weight.shape)

@@ -32,7 +32,10 @@ from cwn_lite.figures.style import COLORS as COLORS
 from cwn_lite.figures.style import DASHES as DASHES
 from cwn_lite.figures.style import INK as INK
 from cwn_lite.figures.style import LABELS as LABELS
+from cwn_lite.figures.style import ink_on as ink_on
 from cwn_lite.figures.style import use_style as use_style
+from cwn_lite.figures.training_grid import draw_training_grid as draw_training_grid
+from cwn_lite.figures.training_grid import training_grid as training_grid
 
 __all__ = [
     "COLORS",
@@ -51,9 +54,11 @@ __all__ = [
     "draw_row_agreement",
     "draw_seed_intervals",
     "draw_step_cost",
+    "draw_training_grid",
     "explorable",
     "explorable_html",
     "explosion",
+    "ink_on",
     "markdown",
     "point_cloud_data",
     "quiz",
@@ -63,5 +68,6 @@ __all__ = [
     "source",
     "sphere",
     "to_svg",
+    "training_grid",
     "use_style",
 ]

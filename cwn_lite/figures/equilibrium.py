@@ -15,13 +15,36 @@ from matplotlib.figure import Figure
 from cwn_lite.checks import check_nonnegative, check_number, check_positive
 from cwn_lite.figures.style import COLORS, DASHES, INK, LABELS, STYLE
 
+FADED = range(301, 3001)
+"""The steps, counted from 1, in which a gradient that fades has ``fade`` times its size; then it returns."""
+
 RANGES = {"length": (0.01, 100.0), "gradient": (0.01, 100.0), "angle": (0.01, 100.0)}
 """What the axes span, whatever the settings; as in ``explorables/equilibrium-plot.js``."""
 
 _NAMES = {"length": "length $r$", "gradient": "gradient $G/r$", "angle": "angle per step (°)"}
 
 
-def norm_path(r0: float, *, lr: float, weight_decay: float, gradient: float, steps: int) -> list[float]:
+def gradient_at(step: int, gradient: float, fade: float = 1.0) -> float:
+    """Return ``G`` at a step: ``gradient``, and ``fade`` times as much in the steps `FADED`.
+
+    Args:
+        step: counted from 1.
+        gradient: ``G``, the size that the gradient has at length 1; positive.
+        fade: positive; 1 is a gradient of one size.
+
+    Raises:
+        ValueError: a value is out of its range.
+
+    Example:
+        >>> [gradient_at(step, 2.0, 0.01) for step in (300, 301, 3000, 3001)]
+        [2.0, 0.02, 0.02, 2.0]
+    """
+    return check_positive("gradient", gradient) * (check_positive("fade", fade) if step in FADED else 1.0)
+
+
+def norm_path(
+    r0: float, *, lr: float, weight_decay: float, gradient: float, steps: int, fade: float = 1.0
+) -> list[float]:
     """Return the length of the row before the first step and after each of ``steps`` steps of SGD.
 
     ``r₊² = (1 − αλ)² r² + α² G² / r²``: decay shortens the row, and the gradient stands at a right angle to it.
@@ -32,6 +55,7 @@ def norm_path(r0: float, *, lr: float, weight_decay: float, gradient: float, ste
         weight_decay: ``λ``, at least 0; ``αλ < 1``.
         gradient: ``G``, the size that the gradient has at length 1; positive.
         steps: how many, at least 0.
+        fade: factor on the gradient in the steps `FADED`, positive.
 
     Returns:
         ``steps + 1`` lengths.
@@ -44,11 +68,13 @@ def norm_path(r0: float, *, lr: float, weight_decay: float, gradient: float, ste
         [0.02, 5.0, 5.0]
     """
     keep = _keep(lr, weight_decay)
-    push = lr * check_positive("gradient", gradient)
+    check_positive("gradient", gradient)
+    check_positive("fade", fade)
     if check_number("steps", steps) != int(steps) or steps < 0:
         raise ValueError(f"steps must be a whole number, 0 or more, got {steps}")
     path = [check_positive("r0", r0)]
-    for _ in range(int(steps)):
+    for step in range(1, int(steps) + 1):
+        push = lr * gradient_at(step, gradient, fade)
         path.append(math.hypot(keep * path[-1], push / path[-1]))
     return path
 
@@ -134,6 +160,7 @@ def draw_equilibrium(
     gradient: float = 1.0,
     c: float = 2.0,
     steps: int = 10_000,
+    fade: float = 1.0,
 ) -> Figure:
     """Draw length, gradient and angle of each step; the arguments are those of the explorable ``equilibrium``.
 
@@ -142,8 +169,9 @@ def draw_equilibrium(
         weight_decay: ``λ``, at least 0; ``αλ < 1``.
         r0: length of the reparameterized row before the first step, positive.
         gradient: ``G``, the size that the gradient has at length 1; positive.
-        c: squared norm of a row of ours, positive.
+        c: squared norm of a row of CWO, positive.
         steps: how many, at least 2.
+        fade: factor on the gradient in the steps `FADED`, positive.
 
     Returns:
         A figure for `show`, or for ``static=`` of `explorable`.
@@ -158,37 +186,47 @@ def draw_equilibrium(
     if steps < 2:
         raise ValueError(f"steps must be at least 2 for a line, got {steps}")
     fixed = math.sqrt(check_positive("c", c))
-    path = norm_path(r0, lr=lr, weight_decay=weight_decay, gradient=gradient, steps=steps - 1)
-    settled, angle = equilibrium(lr, weight_decay, gradient)
+    path = norm_path(r0, lr=lr, weight_decay=weight_decay, gradient=gradient, steps=steps - 1, fade=fade)
+    sizes = [gradient_at(step, gradient, fade) for step in range(1, steps + 1)]
+    balance = [equilibrium(lr, weight_decay, size) for size in sizes]
 
-    def turn(r: float, decay: float) -> float:
-        return math.degrees(step_angle(r, lr=lr, weight_decay=decay, gradient=gradient))
+    def turn(r: float, decay: float, size: float) -> float:
+        return math.degrees(step_angle(r, lr=lr, weight_decay=decay, gradient=size))
 
     rows = {
-        "length": (path, settled, fixed),
-        "gradient": ([gradient / r for r in path], gradient / settled, gradient / fixed),
-        "angle": ([turn(r, weight_decay) for r in path], math.degrees(angle), turn(fixed, 0.0)),
+        "length": (path, [r for r, _ in balance], [fixed] * steps),
+        "gradient": (
+            [size / r for size, r in zip(sizes, path, strict=True)],
+            [size / r for size, (r, _) in zip(sizes, balance, strict=True)],
+            [size / fixed for size in sizes],
+        ),
+        "angle": (
+            [turn(r, weight_decay, size) for size, r in zip(sizes, path, strict=True)],
+            [math.degrees(angle) for _, angle in balance],
+            [turn(fixed, 0.0, size) for size in sizes],
+        ),
     }
     with plt.rc_context(STYLE):
         fig, axes = plt.subplots(3, 1, sharex=True, figsize=(6.4, 6.6))
-    for ax, (key, (values, level, ours)) in zip(axes, rows.items(), strict=True):
-        _panel(ax, key, values, level, ours)
+    for ax, (key, lines) in zip(axes, rows.items(), strict=True):
+        _panel(ax, key, *lines)
     axes[-1].set(xlabel="step", xscale="log", xlim=(1, steps))
     return fig
 
 
-def _panel(ax: Axes, key: str, values: list[float], level: float, ours: float) -> None:
+def _panel(ax: Axes, key: str, values: list[float], level: list[float], fixed: list[float]) -> None:
     """Draw one quantity on its fixed axis; names stand right of the lines, in ink that both themes can read."""
     low, high = RANGES[key]
     last = len(values)
-    if low < level < high:
-        ax.axhline(level, color=INK, linewidth=1.2, dashes=(1.5, 2))
-    ax.axhline(ours, color=COLORS["ours"], dashes=DASHES["ours"] or (None, None))
-    ax.plot(range(1, last + 1), values, color=COLORS["ws-scaled"], dashes=DASHES["ws-scaled"])
+    steps = range(1, last + 1)
+    if low < level[-1] < high:
+        ax.plot(steps, level, color=INK, linewidth=1.2, dashes=(1.5, 2))
+    ax.plot(steps, fixed, color=COLORS["ours"], dashes=DASHES["ours"] or (None, None))
+    ax.plot(steps, values, color=COLORS["ws-scaled"], dashes=DASHES["ws-scaled"])
     ax.set(yscale="log", ylim=(low, high), ylabel=_NAMES[key])
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.minorticks_off()
-    ends = {LABELS["ws-scaled"]: values[-1], "equilibrium": level, LABELS["ours"]: ours}
+    ends = {LABELS["ws-scaled"]: values[-1], "equilibrium": level[-1], "CWO": fixed[-1]}
     seen = sorted((math.log10(v), name) for name, v in ends.items() if low <= v <= high)
     at, gap = [height for height, _ in seen], math.log10(high / low) / 9
     for i in range(1, len(at)):

@@ -25,6 +25,7 @@ LEARNING_RATE, STEPS = 0.1, 1000
 LIMITS = {"rms": (1e-4, 1e8), "gradient": (1e-6, 1e10)}
 """The fixed ends of both axes, as in explorables/explosion-plot.js."""
 
+_NAMES = {"ws": LABELS["ws"], "ours": "CWO"}
 _TITLES = {"rms": "Activations: RMS of $y_l$", "gradient": "Gradients: $\\|\\partial L/\\partial w_l\\|$"}
 _MARKERS = {"ws": "s", "ours": "o"}
 
@@ -56,7 +57,7 @@ class Profiles:
 def profiles(
     weights: Any, inputs: Any, cotangent: Any, *, sigma: float, depth: int, gain: float, decay: float = 0.0
 ) -> Profiles:
-    """Return activations and gradients of a ReLU network behind Weight Standardization, and of ours.
+    """Return activations and gradients of a ReLU network behind Weight Standardization, and of CWO.
 
     ``y_l = ŵ_l h_{l-1}``, ``h_l = ReLU(y_l)``, ``h_0 = x``; the loss is the mean over the batch of ``⟨a, y_L⟩``.
     ``ŵ`` is the standardized row (Eq. 15-17) times ``gain / √n``. The trained row behind it has the standard deviation
@@ -208,7 +209,7 @@ def _panel(ax: Axes, key: str, now: Profiles, bare: tuple[float, ...] | None) ->
         values = getattr(getattr(now, method), key)
         layers = range(1, len(values) + 1)
         ax.plot(layers, values, color=COLORS[method], marker=_MARKERS[method], markersize=4)
-        _name(ax, LABELS[method], len(values), min(max(values[-1], low), high))
+        _name(ax, _NAMES[method], len(values), min(max(values[-1], low), high))
     if bare is not None:
         ax.plot(range(1, len(bare) + 1), bare, color=COLORS["ws"], dashes=(1, 2), linewidth=1.3)
         _name(ax, "WS, were $\\sigma = \\sqrt{2/n}$", len(bare), min(max(bare[-1], low), high))

@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
+from matplotlib.colors import to_rgb
 
 INK = "#010203"
 """Stands for the page's text colour: `show` writes it as `currentColor`, so axes and text follow the theme."""
@@ -104,3 +105,34 @@ def use_style() -> None:
         'path'
     """
     mpl.rcParams.update(STYLE)
+
+
+def luminance(color: Any) -> float:
+    """Return the relative luminance of a colour, 0 for black and 1 for white, as WCAG defines it.
+
+    Args:
+        color: whatever matplotlib takes; its opacity is ignored.
+
+    Example:
+        >>> luminance("white"), luminance("black")
+        (1.0, 0.0)
+    """
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in to_rgb(color)]
+    return round(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2], 9)
+
+
+def ink_on(color: Any) -> str:
+    """Return the colour of a text on a painted ground: white or all but black, whichever has more contrast.
+
+    Not `INK` and not black: `show` gives those the colour of the page's text, and a painted ground has no part in
+    the page's theme.
+
+    Args:
+        color: of the ground; opaque.
+
+    Example:
+        >>> ink_on("#ffe945"), ink_on("#00204d")
+        ('#010101', '#ffffff')
+    """
+    ground = luminance(color) + 0.05
+    return "#010101" if ground / (luminance("#010101") + 0.05) > 1.05 / ground else "#ffffff"

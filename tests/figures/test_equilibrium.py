@@ -12,7 +12,16 @@ from torch import Tensor, nn
 
 import cwn_lite as cwn
 from cwn_lite import figures
-from cwn_lite.figures.equilibrium import RANGES, draw_equilibrium, equilibrium, norm_path, step_angle, steps_until
+from cwn_lite.figures.equilibrium import (
+    FADED,
+    RANGES,
+    draw_equilibrium,
+    equilibrium,
+    gradient_at,
+    norm_path,
+    step_angle,
+    steps_until,
+)
 from cwn_lite.figures.explorable import MODULES, explorable_html
 
 N = 24
@@ -105,6 +114,53 @@ def test_a_row_that_starts_too_short_is_thrown_out() -> None:
     assert math.degrees(step_angle(path[1], **setting)) < 1
 
 
+def test_a_gradient_that_fades_and_returns_is_the_recursion_in_three_parts() -> None:
+    setting = {"lr": 0.1, "weight_decay": 0.02, "gradient": 2.0}
+    low = {**setting, "gradient": 0.02}
+    whole = norm_path(1.0, **setting, steps=3100, fade=0.01)
+    before = norm_path(1.0, **setting, steps=300)
+    within = norm_path(before[-1], **low, steps=2700)
+    after = norm_path(within[-1], **setting, steps=100)
+    assert whole == before + within[1:] + after[1:]
+    assert [gradient_at(t, 2.0, 0.01) for t in (FADED[0] - 1, FADED[0], FADED[-1], FADED[-1] + 1)] == [2, 0.02, 0.02, 2]
+
+
+def test_what_the_chapter_suggests_to_try_is_so() -> None:
+    """Each sentence of "Try this" below the figure, at the figure's settings."""
+    he = {"lr": 0.1, "weight_decay": 5e-4, "gradient": 1.0}
+
+    def turn(r: float, gradient: float = 1.0, **setting: float) -> float:
+        return math.degrees(step_angle(r, **{**he, **setting, "gradient": gradient}))
+
+    cwo = turn(math.sqrt(2), weight_decay=0.0)
+    free = norm_path(math.sqrt(2), **{**he, "weight_decay": 0.0}, steps=10_000)
+    assert free == sorted(free) and turn(free[-2], weight_decay=0.0) < cwo / 5
+
+    small = norm_path(0.02, **he, steps=10_000)
+    assert turn(small[0]) > 89 and turn(small[1]) < 1
+    balance = equilibrium(**he)[0]
+    assert small[-1] < small[1] and steps_until(small, balance) is None
+    ten = {**he, "weight_decay": 5e-3}
+    assert steps_until(norm_path(0.02, **ten, steps=10_000), equilibrium(**ten)[0]) is not None
+
+    strong = {**he, "weight_decay": 0.05}
+    path = norm_path(math.sqrt(2), **strong, steps=10_000, fade=0.01)
+    steady, faded, back = (
+        turn(path[t - 1], gradient_at(t, 1.0, 0.01), weight_decay=0.05) for t in (300, FADED[-1], FADED[-1] + 1)
+    )
+    assert path[FADED[-1]] < path[300] / 9 and faded == pytest.approx(steady, rel=0.02)  # follows, and turns as far
+    assert turn(math.sqrt(2), 0.01, weight_decay=0.0) < cwo / 90  # CWO all but stands still
+    assert back > 80
+
+    path = norm_path(math.sqrt(2), **strong, steps=10_000, fade=1e-3)
+    thrown, star = path[FADED[-1] + 1], equilibrium(**strong)[0]
+    assert thrown > 2 * star and turn(thrown, weight_decay=0.05) < 1
+    assert steps_until(path[FADED[-1] + 1 :], star) is not None
+
+    free = norm_path(math.sqrt(2), **{**he, "weight_decay": 0.0}, steps=3001, fade=1e-3)
+    assert turn(free[FADED[-1]], weight_decay=0.0) <= turn(free[299], weight_decay=0.0)
+
+
 def test_the_steps_are_counted_from_the_start() -> None:
     assert steps_until([2.1, 2.0], 2.0) == 0
     assert steps_until([4.0, 3.0], 2.0) is None
@@ -118,6 +174,7 @@ def test_the_steps_are_counted_from_the_start() -> None:
         ({"lr": -1.0}, "lr must be positive, got -1.0"),
         ({"weight_decay": -0.1}, "weight_decay must not be negative, got -0.1"),
         ({"gradient": math.inf}, "gradient must be finite, got inf"),
+        ({"fade": 0.0}, "fade must be positive, got 0.0"),
         ({"steps": -1}, "steps must be a whole number, 0 or more, got -1"),
         ({"steps": 1.5}, "steps must be a whole number, 0 or more, got 1.5"),
         ({"lr": 10.0, "weight_decay": 0.1}, r"lr \* weight_decay must be below 1, got 10.0 \* 0.1 = 1; lower either"),
@@ -159,7 +216,7 @@ def test_the_still_figure_draws_these_numbers() -> None:
     for ax, (settled, ours, row), limits in zip(fig.axes, expected, RANGES.values(), strict=True):
         assert [line.get_color() for line in ax.lines] == colors
         lines = [[float(y) for y in line.get_ydata()] for line in ax.lines]
-        assert lines[0] == pytest.approx([settled] * 2) and lines[1] == pytest.approx([ours] * 2)
+        assert lines[0] == pytest.approx([settled] * 50) and lines[1] == pytest.approx([ours] * 50)
         assert lines[2] == pytest.approx(row)
         assert ax.get_ylim() == limits
         assert [text.get_text() for text in ax.texts if text.get_text() == "equilibrium"]

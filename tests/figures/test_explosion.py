@@ -173,3 +173,22 @@ def test_lists_from_json_give_the_same_numbers() -> None:
     numbers = {"sigma": 0.3, "depth": 5, "gain": 2.0}
     assert profiles(data["weights"], data["inputs"], data["cotangent"], **numbers) == at()
     assert profiles(*(torch.tensor(part) for part in make()), **numbers) == at()
+
+
+def test_what_the_chapter_suggests_to_try_is_so() -> None:
+    """Each sentence of "Try this" below the figure: the gain compounds, the spread enters once, the decay is small."""
+    data = make(n=12, layers=24, batch=8)
+    start = {"sigma": 0.01, "depth": 16, "gain": math.sqrt(12), "decay": 0.0}
+
+    def ratios(**changes: float) -> list[float]:
+        now = profiles(*data, **{**start, **changes})
+        return [a / b for a, b in zip(now.ws.gradient, now.ours.gradient, strict=True)]
+
+    assert ratios(depth=20)[0] > 10 * ratios()[0] and ratios(depth=20) == pytest.approx([ratios(depth=20)[0]] * 20)
+    scaled = math.sqrt(2)
+    for depth in (4, 24):
+        assert ratios(gain=scaled, depth=depth) == pytest.approx([math.sqrt(2 / 12) / 0.01] * depth)
+    one, ten = (profiles(*data, **{**start, "gain": scaled, "sigma": sigma}) for sigma in (0.01, 0.001))
+    assert one.ws.rms == pytest.approx(ten.ws.rms)
+    assert 1 / 3 < profiles(*data, **{**start, "decay": 0.01}).sigma / 0.01 < 0.4  # the end of the slider
+    assert 2.5 < ratios(decay=0.01)[0] / ratios()[0] < 3

@@ -49,6 +49,13 @@ def test_a_line_stands_out_on_white_and_on_black(color: str, background: str) ->
     assert contrast(color, background) >= 3
 
 
+def test_an_ink_keeps_its_colour_and_stands_out_on_any_ground() -> None:
+    for red in range(0, 256, 15):
+        ground = f"#{red:02X}{(red * 7) % 256:02X}{(red * 3) % 256:02X}"
+        ink = figures.ink_on(ground)
+        assert contrast(ground, ink) > 4.5 and ink not in ("#000000", figures.INK)
+
+
 @pytest.mark.parametrize("vision", VISION)
 def test_no_two_methods_look_alike(vision: str) -> None:
     seen = {name: lab(np.array(VISION[vision]) @ linear(color)) for name, color in figures.COLORS.items()}

@@ -13,7 +13,15 @@ from looks import boxes_apart, in_every_theme, stands_still
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from cwn_lite import figures
-from cwn_lite.figures.equilibrium import RANGES, equilibrium, norm_path, step_angle, steps_until
+from cwn_lite.figures.equilibrium import (
+    FADED,
+    RANGES,
+    equilibrium,
+    gradient_at,
+    norm_path,
+    step_angle,
+    steps_until,
+)
 from cwn_lite.figures.explorable import bundle
 
 ALT = "Length, gradient and angle per step of a reparameterized row, for ten thousand steps of SGD."
@@ -24,9 +32,10 @@ LABELS = {
     "weight_decay": "weight decay λ",
     "r0": "first length r₀",
     "gradient": "gradient size G",
+    "fade": "factor on G, steps 301–3,000",
 }
-HE = {"lr": 0.1, "weight_decay": 5e-4, "r0": math.sqrt(2), "gradient": 1.0}
-PRESETS = ["He’s start", "no decay", "small start", "long start", "strong decay"]
+HE = {"lr": 0.1, "weight_decay": 5e-4, "r0": math.sqrt(2), "gradient": 1.0, "fade": 1.0}
+PRESETS = ["He’s start", "no decay", "small start", "long start", "strong decay", "fades and returns"]
 pytestmark = pytest.mark.site
 
 
@@ -37,29 +46,33 @@ def open_page(running: Browser, tmp_path: Path) -> Iterator[Opener]:
 
 
 def setting(figure: Locator) -> dict[str, float]:
-    """Return the exact values behind the four sliders."""
+    """Return the exact values behind the five sliders."""
     return {
         key: float(slider(figure, name).evaluate("range => range.parentElement.querySelector('data').value"))
         for key, name in LABELS.items()
     }
 
 
-def numbers(r0: float, *, step: int = STEPS, c: float = 2.0, **rest: float) -> dict[str, list[float]]:
+def numbers(
+    r0: float, *, step: int = STEPS, c: float = 2.0, fade: float = 1.0, **rest: float
+) -> dict[str, list[float]]:
     """Return what the tables must hold, by the library."""
-    path = norm_path(r0, **rest, steps=STEPS)
-    settled, angle = equilibrium(**rest)
+    path = norm_path(r0, **rest, steps=STEPS, fade=fade)
+    size, first = gradient_at(step, rest["gradient"], fade), rest["gradient"]
+    now = {**rest, "gradient": size}
+    settled, angle = equilibrium(**now)
     fixed = math.sqrt(c)
     lengths = [r0, path[step - 1], settled, fixed]
-    turned = [math.degrees(step_angle(r, **rest)) for r in lengths[:2]]
-    ours = math.degrees(math.atan(rest["lr"] * rest["gradient"] / c))
-    until = steps_until(path, settled)
+    turned = [math.degrees(step_angle(r0, **rest)), math.degrees(step_angle(path[step - 1], **now))]
+    ours = math.degrees(math.atan(rest["lr"] * size / c))
+    until = steps_until(path, equilibrium(**rest)[0])
     never = rest["weight_decay"] == 0
     return {
         "length": lengths,
-        "gradient": [math.inf if never and i == 2 else rest["gradient"] / r for i, r in enumerate(lengths)],
+        "gradient": [first / r0, size / path[step - 1], math.inf if never else size / settled, size / fixed],
         "angle": [*turned, math.inf if never else math.degrees(angle), ours],
         "sigma": [r0 / 12],
-        "largest": [max(rest["gradient"] / r for r in path[:-1])],
+        "largest": [max(gradient_at(t + 1, first, fade) / r for t, r in enumerate(path[:-1]))],
         "until": [math.inf if until is None else until],
     }
 
@@ -84,7 +97,8 @@ def put(figure: Locator, **at: float) -> None:
 
 def test_the_arithmetic_is_the_library_s(open_page: Opener) -> None:
     cases = [
-        {"lr": lr, "weight_decay": decay, "r0": r0, "gradient": gradient, "c": 2}
+        {"lr": lr, "weight_decay": decay, "r0": r0, "gradient": gradient, "c": 2, "fade": fade}
+        for fade in (1.0, 1e-3)
         for lr in (1e-3, 0.1, 1.0)
         for decay in (0.0, 1e-5, 5e-4, 0.1)
         for r0 in (0.01, math.sqrt(2), 100.0)
@@ -93,8 +107,8 @@ def test_the_arithmetic_is_the_library_s(open_page: Opener) -> None:
     answers = open_page().evaluate(
         """async ([code, cases]) => {
             const m = await import("data:text/javascript;charset=utf-8," + encodeURIComponent(code));
-            const kept = [0, 1, 2, 10, 100, 9999, 10000];
-            return [m.PANELS, cases.map((x) => ({
+            const kept = [0, 1, 2, 10, 100, 300, 301, 3000, 3001, 10000];
+            return [m.PANELS, m.FADED, cases.map((x) => ({
                 path: kept.map((t) => m.normPath(x)[t]),
                 angles: kept.slice(0, 3).map((t) => m.stepAngle(m.normPath(x)[t], x)),
                 settled: m.equilibrium(x),
@@ -104,10 +118,12 @@ def test_the_arithmetic_is_the_library_s(open_page: Opener) -> None:
         [bundle("equilibrium"), cases],
     )
     assert {panel["key"]: (panel["low"], panel["high"]) for panel in answers[0]} == RANGES
-    for case, got in zip(cases, answers[1], strict=True):
+    assert answers[1] == [FADED[0], FADED[-1]]
+    for case, got in zip(cases, answers[2], strict=True):
         rest = {key: case[key] for key in ("lr", "weight_decay", "gradient")}
-        path = norm_path(case["r0"], **rest, steps=STEPS)
-        assert got["path"] == pytest.approx([path[t] for t in (0, 1, 2, 10, 100, 9999, 10000)], rel=1e-9)
+        path = norm_path(case["r0"], **rest, steps=STEPS, fade=case["fade"])
+        kept = (0, 1, 2, 10, 100, 300, 301, 3000, 3001, 10000)
+        assert got["path"] == pytest.approx([path[t] for t in kept], rel=1e-9)
         angles = [math.degrees(step_angle(r, **rest)) for r in path[:3]]
         assert got["angles"] == pytest.approx(angles, rel=1e-9)
         length, angle = equilibrium(**rest)
@@ -150,15 +166,16 @@ def test_the_numbers_follow_the_sliders_to_their_ends(open_page: Opener) -> None
 def test_the_keyboard_moves_each_slider_and_the_numbers(open_page: Opener) -> None:
     page = open_page(FIGURE)
     figure = page.locator("figure.explorable")
-    lowest = {"lr": 1e-3, "weight_decay": 0.0, "r0": 0.01, "gradient": 0.01}
+    lowest = {"lr": 1e-3, "weight_decay": 0.0, "r0": 0.01, "gradient": 0.01, "fade": 1e-3}
     for key, name in LABELS.items():
         figure.get_by_role("button", name="He’s start").click()
         before, seen = check(figure, **HE), table(figure)
         slider(figure, name).focus()
-        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowLeft" if key == "fade" else "ArrowRight")  # 1 is its end
         after = check(figure)
         assert {k for k in LABELS if after[k] != before[k]} == {key}
-        assert 1 < after[key] / before[key] < 1.2
+        factor = after[key] / before[key]
+        assert 1 < max(factor, 1 / factor) < 1.2
         assert table(figure) != seen
         page.keyboard.press("Home")
         check(figure, **{key: lowest[key]})
@@ -187,6 +204,9 @@ def test_each_preset_shows_its_phenomenon(open_page: Opener) -> None:
     assert row["angle"][0] < row["angle"][2] / 100 and 1000 < row["until"][0] < STEPS
     row = choose("strong decay", "After 65 steps")
     assert row["angle"][2] > 10 * row["angle"][0] and row["until"][0] == 65
+    row = choose("fades and returns", "The first step after that turns it by 84.3°, CWO by 2.9°")
+    slider(figure, "step under the cursor").evaluate("range => { range.value = range.max; }")
+    assert row["until"][0] < FADED[0] and row["largest"][0] == pytest.approx(10, rel=0.01)
     row = choose("He’s start", "nearly balance")
     assert row["length"][0] == row["length"][3] == math.sqrt(2)
     check(figure, **HE)

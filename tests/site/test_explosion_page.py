@@ -202,7 +202,7 @@ def test_the_words_answer(open_page: Opener) -> None:
     expect(said).to_contain_text("compounded over 16 layers, and 40.8 times for σ, once.")
     figure.get_by_role("button", name="scaled, √2").click()
     expect(said).to_contain_text("the activations shrink", timeout=SLOW)
-    expect(said).to_contain_text("40.8 times that of ours: 1.00 times for the gain", timeout=SLOW)
+    expect(said).to_contain_text("40.8 times that of CWO: 1.00 times for the gain", timeout=SLOW)
     slider(figure, DEPTH).fill("4")
     slider(figure, GAIN).fill(str(round(1.41 / twin(depth=4, gain=1.41).ws.growth, 2)))
     expect(said).to_contain_text("about keep their size", timeout=SLOW)

@@ -1,7 +1,7 @@
 // Three quantities against the step, one above the other, on logarithmic axes that never move.
 
 import { h, set, spread } from "./shared.js";
-import { STEPS } from "./equilibrium-dynamics.js";
+import { FADED, STEPS } from "./equilibrium-dynamics.js";
 
 export const PANELS = [
   { key: "length", title: "length", symbol: "r", low: 0.01, high: 100, marks: [0.01, 0.1, 1, 10, 100] },
@@ -14,8 +14,9 @@ const TITLE = 34;
 const FOOT = 24;
 const DASH = "24 4 8 4"; // that of scaled WS in every figure of the book
 
-// The steps that are drawn and that the cursor stops at: all of the first ones, then equal factors.
-export const STOPS = [...new Set(Array.from({ length: 301 }, (_, i) => Math.round(STEPS ** (i / 300))))];
+// The steps that are drawn and that the cursor stops at: all of the first ones, then equal factors, and around a fading.
+const EDGES = [FADED[0] - 1, FADED[0], FADED[1], FADED[1] + 1, FADED[1] + 2, FADED[1] + 3];
+export const STOPS = [...new Set([...Array.from({ length: 301 }, (_, i) => Math.round(STEPS ** (i / 300))), ...EDGES])].sort((a, b) => a - b);
 
 export function drawPanels(svg, run, step, width) {
   const tall = width < 430 ? 104 : 128;
@@ -50,18 +51,17 @@ function onePanel({ key, title, symbol, low, high, marks }, { run, step, x, top,
   // An svg of its own cuts off what leaves the panel.
   const frame = h("svg", { class: "equilibrium-frame", x: LEFT, y: top, width: right - LEFT, height: bottom - top });
   const shift = h("g", { transform: `translate(${-LEFT} ${-top})` });
-  const level = (v, className) => h("line", { class: className, x1: LEFT, x2: right, y1: y(v), y2: y(v) });
+  const wayOf = (of) => STOPS.map((t, i) => `${i ? "L" : "M"}${x(t).toFixed(1)} ${y(of(t)[key]).toFixed(1)}`).join("");
   const values = STOPS.map((t) => run.at(t)[key]);
-  const way = STOPS.map((t, i) => `${i ? "L" : "M"}${x(t).toFixed(1)} ${y(values[i]).toFixed(1)}`).join("");
   const settled = run.settled[key];
   const balanced = Number.isFinite(run.settled.length);
-  if (balanced) shift.append(level(settled, "settled"));
-  shift.append(level(run.ours[key], "ours"), h("path", { class: "path", d: way, "stroke-dasharray": DASH }));
+  if (balanced) shift.append(h("path", { class: "settled", d: wayOf(run.settledAt) }));
+  shift.append(h("path", { class: "ours", d: wayOf(run.oursAt) }), h("path", { class: "path", d: wayOf(run.at), "stroke-dasharray": DASH }));
   frame.append(shift);
 
   const beads = [
     h("line", { class: "cursor", x1: x(step), x2: x(step), y1: top, y2: bottom }),
-    ...[["ours", run.ours[key]], ["path", run.at(step)[key]]]
+    ...[["ours", run.oursAt(step)[key]], ["path", run.at(step)[key]]]
       .filter(([, v]) => inside(v))
       .map(([of, v]) => h("circle", { class: `bead bead-${of}`, cx: x(step), cy: y(v), r: 4.5 })),
     h("circle", { class: "bead bead-first", cx: x(1), cy: y(values[0]), r: inside(values[0]) ? 3.5 : 0 }),
@@ -71,7 +71,7 @@ function onePanel({ key, title, symbol, low, high, marks }, { run, step, x, top,
   function names() {
     const ends = [
       { of: "path", text: symbol, at: values.at(-1) },
-      { of: "ours", text: "ours", at: run.ours[key] },
+      { of: "ours", text: "CWO", at: run.ours[key] },
       ...(balanced ? [{ of: "settled", text: `${symbol}*`, at: settled }] : []),
     ];
     const wanted = ends.map(({ at }) => y(Math.min(high, Math.max(low, at))));

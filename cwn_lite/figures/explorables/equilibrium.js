@@ -7,13 +7,14 @@ import { PANELS, STOPS, drawPanels } from "./equilibrium-plot.js";
 import { tell } from "./equilibrium-words.js";
 
 const FAN_IN = 144; // 16 channels of 3×3
-const START = { lr: 0.1, weight_decay: 5e-4, r0: Math.SQRT2, gradient: 1 };
+const START = { lr: 0.1, weight_decay: 5e-4, r0: Math.SQRT2, gradient: 1, fade: 1 };
 const PRESETS = [
   { name: "He’s start", ...START },
   { name: "no decay", ...START, weight_decay: 0 },
   { name: "small start", ...START, r0: 0.02 },
   { name: "long start", ...START, r0: 20, weight_decay: 5e-3 },
   { name: "strong decay", ...START, lr: 0.5, weight_decay: 0.05, gradient: 0.05 },
+  { name: "fades and returns", ...START, weight_decay: 0.05, fade: 0.01 },
 ];
 const COLUMNS = ["first", "step", "settled", "ours"];
 
@@ -27,6 +28,7 @@ export function render(el, data) {
     weight_decay: powerSlider({ label: "weight decay λ", low: -5, high: -1, off: true, input: (x) => change({ weight_decay: x }) }),
     r0: powerSlider({ label: "first length r₀", low: -2, high: 2, input: (r0) => change({ r0 }) }),
     gradient: powerSlider({ label: "gradient size G", low: -2, high: 1, input: (gradient) => change({ gradient }) }),
+    fade: powerSlider({ label: "factor on G, steps 301–3,000", low: -3, high: 0, input: (fade) => change({ fade }) }),
   };
   const presets = PRESETS.map(({ name, ...setting }) => ({
     setting,
@@ -43,7 +45,7 @@ export function render(el, data) {
 
   const cells = {};
   const stepHead = h("th", { scope: "col" });
-  const columns = [h("th", { scope: "col" }, "first step"), stepHead, h("th", { scope: "col" }, "equilibrium"), h("th", { scope: "col" }, "ours")];
+  const columns = [h("th", { scope: "col" }, "first step"), stepHead, h("th", { scope: "col" }, "equilibrium"), h("th", { scope: "col" }, "CWO")];
   const rows = PANELS.map(({ key, title, symbol }) => {
     cells[key] = COLUMNS.map(() => h("data"));
     const head = h("th", { scope: "row" }, math(symbol), " ", h("small", {}, title.split(" ")[0]));
@@ -127,14 +129,14 @@ export function render(el, data) {
     cursorText.textContent = step.toLocaleString("en");
     cursor.setAttribute("aria-valuetext", `step ${step}`);
     stepHead.textContent = `step ${step.toLocaleString("en")}`;
-    const seen = { first: run.at(1), step: run.at(step), settled: run.settled, ours: run.ours };
+    const seen = { first: run.at(1), step: run.at(step), settled: run.settledAt(step), ours: run.oursAt(step) };
     for (const { key } of PANELS) {
       COLUMNS.forEach((column, i) => {
         const none = column === "settled" && !Number.isFinite(run.settled.length);
         put(cells[key][i], none ? Infinity : seen[column][key], key === "angle" ? "°" : "");
       });
     }
-    const words = PANELS.map(({ key, title }) => `${title.split(" ")[0]} ${magnitude(seen.step[key])}, ours ${magnitude(seen.ours[key])}`);
+    const words = PANELS.map(({ key, title }) => `${title.split(" ")[0]} ${magnitude(seen.step[key])}, CWO ${magnitude(seen.ours[key])}`);
     set(svg, { "aria-label": `Length, gradient and angle of each of 10,000 steps. At step ${step}: ${words.join("; ")}.` });
     draw();
   }
@@ -173,5 +175,5 @@ function legend() {
     const line = h("path", { class: of, d: "M0 6H36", "stroke-dasharray": dash });
     return h("span", {}, h("svg", { class: "equilibrium equilibrium-key", viewBox: "0 0 36 12", width: 36, height: 12, "aria-hidden": "true" }, line), ` ${text}`);
   };
-  return h("p", { class: "equilibrium-legend" }, entry("path", "reparameterized", "18 4 8 4"), entry("settled", "its equilibrium"), entry("ours", "ours"));
+  return h("p", { class: "equilibrium-legend" }, entry("path", "reparameterized", "18 4 8 4"), entry("settled", "its equilibrium"), entry("ours", "CWO"));
 }

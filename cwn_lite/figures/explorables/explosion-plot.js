@@ -20,7 +20,7 @@ export const HEIGHT = PANELS.reduce((sum, { low, high }) => sum + TOP + DECADE *
 // explosion-network.js.
 export function drawPlot({ width, layers, lines, bare, growths, causes }) {
   const unit = width > 400 ? " per layer" : "";
-  const right = width - ASIDE - Math.max(...[`ours ×0.000${unit}`, "gain ×1.2·10⁻¹²"].map((label) => textWidth(label, FONT)));
+  const right = width - ASIDE - Math.max(...[`CWO ×0.000${unit}`, "gain ×1.2·10⁻¹²"].map((label) => textWidth(label, FONT)));
   const x = (layer) => LEFT + 8 + ((right - LEFT - 8) * (layer - 1)) / (layers - 1);
   const parts = [];
   let top = 0;

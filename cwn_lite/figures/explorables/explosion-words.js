@@ -33,7 +33,7 @@ export function describe({ gain, depth, growth, causes }) {
   const parts = `${tell(causes.gain)} times for the gain, compounded over ${depth} layers, and ${tell(causes.sigma)} times for σ, once`;
   return (
     `With a gain of ${tell(gain)} the activations ${fate(growth, growth ** (depth - 1))}. ` +
-    `Every layer’s gradient is ${tell(causes.gain * causes.sigma)} times that of ours: ${parts}.`
+    `Every layer’s gradient is ${tell(causes.gain * causes.sigma)} times that of CWO: ${parts}.`
   );
 }
 

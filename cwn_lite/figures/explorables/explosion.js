@@ -8,7 +8,7 @@ import { bead, drawPlot, HEIGHT } from "./explosion-plot.js";
 
 const LINES = [
   { key: "ws", text: "WS" },
-  { key: "ours", text: "ours: ‖*w*‖² = 2" },
+  { key: "ours", text: "CWO: ‖*w*‖² = 2" },
   { key: "bare", text: "WS, were *σ* = √(2/*n*)" },
 ];
 
@@ -23,7 +23,7 @@ export function render(el, data) {
   const keys = h("div", { class: "explosion-keys", "aria-hidden": "true" }, ...LINES.map(({ key, text }) => h("span", {}, sample(key), " ", formula(text))));
   const { node: summary, say } = announcer();
   const cells = {};
-  const pairs = table(["both networks", "WS", "ours"], cells, [
+  const pairs = table(["both networks", "WS", "CWO"], cells, [
     ["growth", 2, "growth of the RMS ", h("small", {}, "per layer")],
     ["first", 2, "gradient, layer 1"],
     ["last", 2, "gradient, layer ", (cells.depth = h("span"))],
@@ -31,7 +31,7 @@ export function render(el, data) {
   const facts = table(["what sets WS apart"], cells, [
     ["norm", 1, "gain ", formula("*κ* = ‖*ŵ*‖")],
     ["sigma", 1, formula("*σ*"), " after the decay"],
-    ["ratio", 1, "gradient relative to ours"],
+    ["ratio", 1, "gradient relative to CWO"],
     ["byGain", 1, "  for the gain, ", formula("(*κ*/√2)"), (cells.power = h("sup"))],
     ["bySigma", 1, "  for ", formula("*σ*"), ", once, ", formula("√(2/*n*)/*σ*")],
   ]);
@@ -101,7 +101,7 @@ export function render(el, data) {
     if (!width || !now) return;
     const lines = [
       { name: "WS", key: "ws", values: now.ws },
-      { name: "ours", key: "ours", values: now.ours },
+      { name: "CWO", key: "ours", values: now.ours },
     ];
     svg.replaceChildren(...drawPlot({ width, layers: weights.length, lines, bare: now.bare, growths: now.growths, causes: now.causes }));
   }

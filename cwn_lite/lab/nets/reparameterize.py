@@ -68,5 +68,6 @@ def centered_weight_norm(module: ModuleT) -> ModuleT:
     Reference: Huang et al., Centered Weight Normalization, ICCV 2017.
     """
     cwn.weight_standardization(module, gain=math.sqrt(2))
-    parametrize.register_parametrization(module, "weight", RowGain(module.weight))
+    factor = RowGain(module.weight)
+    parametrize.register_parametrization(module, "weight", factor)
     return module
