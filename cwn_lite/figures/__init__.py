@@ -20,6 +20,7 @@ from cwn_lite.figures.quiz import quiz_html as quiz_html
 from cwn_lite.figures.row_agreement import draw_row_agreement as draw_row_agreement
 from cwn_lite.figures.show import show as show
 from cwn_lite.figures.show import to_svg as to_svg
+from cwn_lite.figures.signals import draw_signals as draw_signals
 from cwn_lite.figures.source import markdown as markdown
 from cwn_lite.figures.source import source as source
 from cwn_lite.figures.sphere import sphere as sphere
@@ -43,6 +44,7 @@ __all__ = [
     "draw_equilibrium",
     "draw_point_cloud",
     "draw_row_agreement",
+    "draw_signals",
     "draw_step_cost",
     "explorable",
     "explorable_html",
