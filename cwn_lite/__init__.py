@@ -21,6 +21,7 @@ from cwn_lite.fast import project_ as project_
 from cwn_lite.fold import fold as fold
 from cwn_lite.fuse import fuse as fuse
 from cwn_lite.fuse import unfuse as unfuse
+from cwn_lite.gain import leaky_relu_c as leaky_relu_c
 from cwn_lite.groups import angular_groups as angular_groups
 from cwn_lite.groups import param_groups as param_groups
 from cwn_lite.layers import ScaleBias as ScaleBias
@@ -54,6 +55,7 @@ __all__ = [
     "constrain",
     "fold",
     "fuse",
+    "leaky_relu_c",
     "noise_schedule",
     "orthogonalize",
     "param_groups",

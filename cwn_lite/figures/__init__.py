@@ -24,6 +24,7 @@ from cwn_lite.figures.seed_intervals import draw_seed_intervals as draw_seed_int
 from cwn_lite.figures.seed_intervals import seed_intervals as seed_intervals
 from cwn_lite.figures.show import show as show
 from cwn_lite.figures.show import to_svg as to_svg
+from cwn_lite.figures.signals import draw_signals as draw_signals
 from cwn_lite.figures.source import markdown as markdown
 from cwn_lite.figures.source import source as source
 from cwn_lite.figures.sphere import sphere as sphere
@@ -53,6 +54,7 @@ __all__ = [
     "draw_point_cloud",
     "draw_row_agreement",
     "draw_seed_intervals",
+    "draw_signals",
     "draw_step_cost",
     "draw_training_grid",
     "explorable",

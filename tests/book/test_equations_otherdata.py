@@ -17,7 +17,6 @@ from torch.nn import functional as F
 import cwn_lite as cwn
 from cwn_lite.lab.augment.cloud_ops import turn
 from cwn_lite.lab.nets.dgcnn import SLOPE, EdgeConv, edges, neighbours
-from cwn_lite.lab.recipes.gain import leaky_relu_c
 
 draw = torch.Generator().manual_seed(7)
 
@@ -117,49 +116,6 @@ def test_the_share_over_all_turns() -> None:
         r"\operatorname{E}[\lVert x_j - x_i \rVert^2]": float(apart.square().sum(1).mean()),
     }
     check("turns", known, *known)
-
-
-@pytest.mark.equation("eq:otherdata:moments")
-@pytest.mark.equation("eq:otherdata:constant")
-@pytest.mark.parametrize("slope", [0.0, 0.2, 0.7, 1.0])
-def test_the_constant_of_a_leaky_relu(slope: float) -> None:
-    z = torch.linspace(-12, 12, 200_001, dtype=torch.float64)  # 0 among them: the kink lies on the grid
-    density = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    first, second = (float(torch.trapezoid(F.leaky_relu(z, slope) ** power * density, z)) for power in (1, 2))
-    known = {r"\operatorname{E}[f(z)^2]": round(second, 8), r"\operatorname{E}[f(z)]": round(first, 8), "a": slope}
-    tex = formula("eq:otherdata:moments").replace("=", r"\approx")  # of an integral by a sum
-    if slope < 1:
-        assert holds(tex, known, 1e-6) and not holds(tex, known | {"a": slope + 0.05}, 1e-6)
-    exact = {
-        r"\operatorname{E}[f(z)^2]": (1 + slope**2) / 2,
-        r"\operatorname{E}[f(z)]": (1 - slope) / math.sqrt(2 * math.pi),
-        "a": slope,
-        "c_a": leaky_relu_c(slope),
-    }
-    assert second == pytest.approx((1 + slope**2) / 2, abs=1e-8)
-    assert first == pytest.approx(exact[r"\operatorname{E}[f(z)]"], abs=1e-8)
-    check("constant", exact, "c_a")
-    assert not holds(formula("eq:otherdata:constant"), exact | {"a": slope + 0.1})
-
-
-@pytest.mark.equation("eq:otherdata:response")
-def test_what_a_random_centred_row_answers() -> None:
-    """Over many rows; and exactly, over an orthonormal basis of the plane, where the mean of squares is the same."""
-    n, c = 6, 3.0
-    e = rand(n)
-    centre = np.eye(n) - np.ones((n, n)) / n
-    basis = torch.linalg.qr(torch.cat([torch.ones(1, n).double(), rand(n - 1, n)]).mT).Q.mT[1:] * math.sqrt(c)
-    assert basis.sum(1).abs().max() < 1e-12
-    known = {
-        r"\operatorname{E}[(w^\top e)^2]": float((basis @ e).square().mean()),
-        "c": c,
-        "n": float(n),
-        "P": centre,
-        "e": e.numpy(),
-    }
-    check("response", known, "c", "n", "e")
-    rows = cwn.project_rows(rand(200_000, n), c)
-    assert (rows @ e).square().mean().item() == pytest.approx(known[r"\operatorname{E}[(w^\top e)^2]"], rel=0.02)
 
 
 @pytest.mark.equation("eq:otherdata:half")

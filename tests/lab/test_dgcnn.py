@@ -13,7 +13,6 @@ from cwn_lite.lab import measure
 from cwn_lite.lab.nets.dgcnn import DGCNN, EdgeConv, edges, neighbours
 from cwn_lite.lab.nets.methods import group_norm
 from cwn_lite.lab.nets.networks import Norm, initialize
-from cwn_lite.lab.recipes.gain import leaky_relu_c
 
 NORMS: dict[str, Norm | None] = {"bn": nn.BatchNorm2d, "gn": partial(group_norm, 16), "none": None}
 
@@ -159,7 +158,7 @@ def test_dropout_is_in_the_head_alone() -> None:
 
 def test_batch_norm_becomes_scale_and_bias_everywhere() -> None:
     model = small()
-    c = leaky_relu_c(0.2)
+    c = cwn.leaky_relu_c(0.2)
     cwn.replace_batchnorm(model, noise_std=0.2, schedule="linear", c=c)
     assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
     assert sum(isinstance(m, cwn.ScaleBias) for m in model.modules()) == 7
@@ -203,32 +202,3 @@ def test_all_methods_draw_the_same_weights() -> None:
         assert torch.equal(layers[0].weight, layers[1].weight) and torch.equal(layers[0].weight, layers[2].weight)
     join = nets[0].join[0].weight
     assert join.var().item() == pytest.approx(2 / join.shape[1], rel=0.1)
-
-
-# ---- The constant of a leaky ReLU ----
-
-
-def test_the_ends_of_the_leaky_relu() -> None:
-    assert leaky_relu_c(0.0) == pytest.approx(cwn.C_CENTERED) and leaky_relu_c(0.0, centralize=False) == cwn.C_HE
-    assert leaky_relu_c(1.0) == leaky_relu_c(1.0, centralize=False) == 1
-    with pytest.raises(ValueError, match="slope=nan"):
-        leaky_relu_c(float("nan"))
-
-
-@pytest.mark.parametrize("slope", [-1.0, 0.0, 0.01, 0.2, 0.5, 2.0])
-@pytest.mark.parametrize("centralize", [False, True])
-def test_the_constant_keeps_the_variance(slope: float, centralize: bool) -> None:
-    draw = torch.Generator().manual_seed(0)
-    inputs = F.leaky_relu(torch.randn(20_000, 256, generator=draw), slope)
-    rows = torch.randn(64, 256, generator=draw)
-    c = leaky_relu_c(slope, centralize)
-    rows = cwn.project_rows(rows, c) if centralize else cwn.project_rows(rows, c, centralize=False)
-    outputs = inputs @ rows.T
-    kept = outputs.var(0).mean() if centralize else outputs.square().mean()
-    assert kept.item() == pytest.approx(1, abs=0.02 if centralize else 0.25)
-
-
-def test_without_centring_the_constant_keeps_the_second_moment() -> None:
-    values = F.leaky_relu(torch.randn(4_000_000, generator=torch.Generator().manual_seed(0)), 0.2)
-    assert leaky_relu_c(0.2, centralize=False) * values.square().mean().item() == pytest.approx(1, abs=0.005)
-    assert leaky_relu_c(0.2) * values.var().item() == pytest.approx(1, abs=0.005)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import cwn_lite as cwn
 from cwn_lite.lab import Options, Recipe, data, recipes, run
 from cwn_lite.lab.data import Clouds
 from cwn_lite.lab.data.clouds import build_clouds
@@ -13,7 +14,6 @@ from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.nets import dgcnn
 from cwn_lite.lab.nets.methods import build, normalized_layers
 from cwn_lite.lab.recipes import points
-from cwn_lite.lab.recipes.gain import leaky_relu_c
 from cwn_lite.lab.recipes.points import METHODS_OF_TABLE_5
 from cwn_lite.lab.results.deviations import deviations
 from cwn_lite.lab.training import Trainer
@@ -131,7 +131,7 @@ def test_recipes_of_table_5() -> None:
     assert deviations(paper.values(), "ModelNet40") == ["noise per step: not printed"]
     small = deviations(recipes.get("points-ours").values(), "generated shapes")
     assert {"width 16, not 64", "10 neighbours, not 20", "256 points, not 1024"} <= set(small)
-    assert dgcnn.SLOPE == points.SLOPE and recipes.get("points-ours-angular").values()["c"] == leaky_relu_c(0.2)
+    assert dgcnn.SLOPE == points.SLOPE and recipes.get("points-ours-angular").values()["c"] == cwn.leaky_relu_c(0.2)
     assert "c" not in recipes.get("points-bn").values(), "a recipe of clouds states what it has and no more"
 
 

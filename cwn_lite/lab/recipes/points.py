@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from cwn_lite.gain import leaky_relu_c
+
 from .angular import ANGULAR
-from .gain import leaky_relu_c
 from .recipe import Recipe
 
 SLOPE = 0.2  # of DGCNN's LeakyReLU

@@ -1,8 +1,8 @@
-"""The squared length of weight rows that keeps the variance through a leaky ReLU."""
-
-from __future__ import annotations
+"""The squared length of weight rows that keeps the signal through a leaky ReLU (Eq. 3-4, for centred rows too)."""
 
 import math
+
+from cwn_lite.checks import check_bool, check_number
 
 
 def leaky_relu_c(slope: float, centralize: bool = True) -> float:
@@ -17,12 +17,14 @@ def leaky_relu_c(slope: float, centralize: bool = True) -> float:
     ``E[(w · f)²] = ‖w‖² Var[f]`` for independent inputs. So c is one over the second moment, or over the variance. At
     slope 0 these are He's 2 and ``2π / (π - 1)``, at slope 1 both are 1.
 
+    The c without centring is also the one that keeps the gradient on its way back, whether rows are centred or not.
+
     Args:
-        slope: a, of the negative side.
+        slope: a, of the negative side; 0 is ReLU, 1 no activation at all.
         centralize: whether the rows have mean 0.
 
     Raises:
-        ValueError: the slope is not finite.
+        TypeError, ValueError: the slope is no finite number, or ``centralize`` neither True nor False.
 
     Example:
         >>> round(leaky_relu_c(0.2), 3), round(leaky_relu_c(0.2, centralize=False), 3)
@@ -30,8 +32,7 @@ def leaky_relu_c(slope: float, centralize: bool = True) -> float:
 
     Reference: He et al., Delving deep into rectifiers, ICCV 2015, Eq. 15, for the rows without constraint.
     """
-    if not math.isfinite(slope):
-        raise ValueError(f"slope={slope}: give a finite number, 0 for ReLU")
+    slope = check_number("slope", slope)
     second = (1 + slope**2) / 2
     mean = (1 - slope) / math.sqrt(2 * math.pi)
-    return 1 / (second - mean**2 if centralize else second)
+    return 1 / (second - mean**2 if check_bool("centralize", centralize) else second)
