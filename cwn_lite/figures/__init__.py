@@ -4,6 +4,7 @@ Imports the core and never the lab. Everything here is shown by a notebook cell 
 no kernel, no network, readable in light and dark, with a text alternative.
 """
 
+from cwn_lite.figures.batch_company import draw_batch_company as draw_batch_company
 from cwn_lite.figures.batch_noise import draw_batch_noise as draw_batch_noise
 from cwn_lite.figures.curves import curve_runs as curve_runs
 from cwn_lite.figures.curves import curves as curves
@@ -48,6 +49,7 @@ __all__ = [
     "Question",
     "curve_runs",
     "curves",
+    "draw_batch_company",
     "draw_batch_noise",
     "draw_equilibrium",
     "draw_forest",

@@ -37,6 +37,8 @@ class Noise:
         factors: what the signal is multiplied by, one per draw.
         spread: standard deviation over the draws of ``σ_B / σ_y`` (batch norm) or of ``1 + η`` (ours).
         rule: what the formula says it is: ``½ √((κ − 1) / N)``, or ``σ``.
+        square: mean square of the factor by its law: ``N / (N − 3)`` of normal samples, infinite for three or fewer and
+            where all samples can be 0; ``1 + σ²`` for ours.
         offset: standard deviation of ``(m_B − m) / σ_y``, 0 for ours.
         far: share of the factors below ½ or above 2.
     """
@@ -44,6 +46,7 @@ class Noise:
     factors: NDArray[np.float64]
     spread: float
     rule: float
+    square: float
     offset: float
     far: float
 
@@ -102,9 +105,10 @@ def batch_noise(*, size: int = 4, kind: str = "normal", sigma: float | None = No
         bn = 1 / divisor
     ours = 1 + sigma * normals(_NOISE_SEED, DRAWS)
     rule = math.sqrt((kurtosis - 1) / (4 * size))
+    square = size / (size - 3) if kind == "normal" and size > 3 else math.inf
     return {
-        "bn": Noise(bn, float(divisor.std()), rule, float(offset.std()), _far(bn)),
-        "ours": Noise(ours, float(ours.std()), sigma, 0.0, _far(ours)),
+        "bn": Noise(bn, float(divisor.std()), rule, square, float(offset.std()), _far(bn)),
+        "ours": Noise(ours, float(ours.std()), sigma, 1 + sigma**2, 0.0, _far(ours)),
     }
 
 

@@ -1,7 +1,6 @@
 """Every displayed equation of "Small batches", read from the page and held against torch, enumeration or theory."""
 
 import math
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -33,41 +32,6 @@ def batch(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     y = 3 * torch.randn(n, 1, dtype=torch.float64) + 5
     norm = nn.BatchNorm1d(1, affine=False, eps=1e-30).double()
     return y[:, 0].numpy(), norm(y)[:, 0].numpy()
-
-
-@pytest.mark.equation("eq:batches:statistics", "eq:batches:two-noises")
-@pytest.mark.parametrize("n", [2, 7])
-def test_batch_norm_is_a_fixed_normalization_with_two_noises(n: int) -> None:
-    y, out = batch(n)
-    mean, deviation = y.mean(), y.std()
-    known: Symbols = {
-        "N": n,
-        "m_B": mean,
-        r"\sigma_B": deviation,
-        r"\sum_{i=1}^{N} y_i": y.sum(),
-        r"\sum_{i=1}^{N} (y_i - m_B)^2": ((y - mean) ** 2).sum(),
-    }
-    check("statistics", known, "m_B", r"\sigma_B", "N")
-    for value, normalized in zip(y, out, strict=True):
-        true: Symbols = {
-            "m": 5.0,
-            r"\sigma_y": 3.0,
-            "y": value,
-            r"\hat y": normalized,
-            "z": (value - 5) / 3,
-            r"\eta_B": 3 / deviation - 1,
-            r"\zeta_B": (mean - 5) / 3,
-        }
-        check("two-noises", known | true, r"\hat y", r"\sigma_B", "m_B", r"\sigma_y", "z", r"\zeta_B")
-
-
-@pytest.mark.equation("eq:batches:offset")
-def test_scatter_of_the_offset_by_all_samples() -> None:
-    values = np.array([-1.0, 0.0, 2.0, 5.0])
-    for n in (2, 5):
-        means = np.array([np.mean(sample) for sample in product(values, repeat=n)])
-        offset = (means - values.mean()) / values.std()
-        check("offset", {r"\operatorname{sd}[\zeta_B]": offset.std(), "N": n}, "N")
 
 
 @pytest.mark.equation("eq:batches:scale")

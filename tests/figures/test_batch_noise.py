@@ -84,6 +84,17 @@ def test_ours_draws_what_the_layer_draws() -> None:
     assert batch_noise(size=32)["ours"].rule == 1 / 8
 
 
+def test_the_mean_square_of_a_factor_is_what_many_draws_have() -> None:
+    for size in (8, 16):
+        square = batch_noise(size=size)["bn"].square
+        samples = np.random.default_rng(0).normal(size=(200_000, size))
+        assert float((1 / samples.var(axis=1)).mean()) == pytest.approx(square, rel=0.02)
+    assert math.isinf(batch_noise(size=3)["bn"].square) and batch_noise(size=4)["bn"].square == 4
+    assert math.isinf(batch_noise(size=64, kind="relu")["bn"].square)  # all samples may be 0
+    noise = batch_noise(sigma=0.5)["ours"]
+    assert noise.square == 1.25 == pytest.approx(float(np.mean(noise.factors**2)), rel=0.05)
+
+
 def test_the_histogram_counts_everything_once() -> None:
     shares, below, above = histogram(np.array([-5.0, -1.0, 0.02, 2.9999, 3.0, np.inf, 0.99, 1.01]))
     assert shares.sum() * 8 == 5 and (below, above) == (1 / 8, 2 / 8)

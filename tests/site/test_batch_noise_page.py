@@ -32,7 +32,7 @@ def check(figure: Locator, *, size: int, kind: str = "normal", sigma: float | No
     """Every number in the table and every bar is the library's for this setting."""
     noise = batch_noise(size=size, kind=kind, sigma=sigma)
     seen = table(figure)
-    for row in ("spread", "rule", "offset", "far"):
+    for row in ("spread", "rule", "square", "offset", "far"):
         assert seen[row] == pytest.approx([getattr(side, row) for side in noise.values()], rel=1e-8, abs=1e-12), row
     for key, side in noise.items():
         shares = (figure.locator(f".bars-{key}").get_attribute("data-shares") or "").split()
@@ -52,7 +52,7 @@ def test_the_arithmetic_is_the_library_s(open_page: Opener) -> None:
             const found = Object.fromEntries(kinds.map((kind) => [kind, m.statistics(kind)]));
             const cases = kinds.flatMap((kind) => m.SIZES.map((size) => {
                 const { bn, ours } = m.simulate(found[kind], { kind, size, sigma: 0.3 });
-                const rows = (x) => [x.spread, x.rule, x.offset, x.far];
+                const rows = (x) => [x.spread, x.rule, x.square, x.offset, x.far];
                 return { kind, size, bn: rows(bn), ours: rows(ours), some: bn.factors.slice(0, 50).map((f) => 1 / f) };
             }));
             const z = [...m.normals(1, 200)];
@@ -69,7 +69,7 @@ def test_the_arithmetic_is_the_library_s(open_page: Opener) -> None:
     for case in answer["cases"]:
         noise = batch_noise(size=case["size"], kind=case["kind"], sigma=0.3)
         for key, side in noise.items():
-            rows = [side.spread, side.rule, side.offset, side.far]
+            rows = [side.spread, side.rule, side.square, side.offset, side.far]
             assert case[key] == pytest.approx(rows, rel=1e-8, abs=1e-12)
         divisors = (1 / noise["bn"].factors[:50]).tolist()
         assert case["some"] == pytest.approx(divisors, rel=1e-6, abs=1e-7)

@@ -49,9 +49,10 @@ export function simulate(found, { kind, size, sigma }) {
   const { offset, spread } = found.get(size);
   const bn = Array.from(spread, (s) => 1 / s); // no sample above 0: infinite, up to batch norm's ε
   const ours = Array.from(NOISE, (g) => 1 + sigma * g);
+  const square = kind === "normal" && size > 3 ? size / (size - 3) : Infinity; // of a factor, by its law
   return {
-    bn: { factors: bn, spread: deviation(spread), rule: Math.sqrt((moments(kind).kurtosis - 1) / (4 * size)), offset: deviation(offset), far: far(bn) },
-    ours: { factors: ours, spread: deviation(ours), rule: sigma, offset: 0, far: far(ours) },
+    bn: { factors: bn, spread: deviation(spread), rule: Math.sqrt((moments(kind).kurtosis - 1) / (4 * size)), square, offset: deviation(offset), far: far(bn) },
+    ours: { factors: ours, spread: deviation(ours), rule: sigma, square: 1 + sigma * sigma, offset: 0, far: far(ours) },
   };
 }
 

@@ -48,8 +48,9 @@ export function render(el, data) {
     h(
       "tbody",
       {},
-      row("spread", "scatter of the scale ", h("small", {}, math("σ"), h("sub", {}, "B"), math(" / σ"), h("sub", {}, "y"), " and ", math("1 + η"))),
+      row("spread", "scatter of the divisor ", h("small", {}, math("σ"), h("sub", {}, "B"), math(" / σ"), h("sub", {}, "y"), "; of the factor ", math("1 + η"))),
       row("rule", "by the rule"),
+      row("square", "mean square of the factor, by its law"),
       row("offset", "scatter of the offset ", h("small", {}, math("ζ"), h("sub", {}, "B"), "; by the rule ", math("1/√N"))),
       row("far", "share of factors outside ½ to 2"),
     ),
@@ -67,10 +68,11 @@ export function render(el, data) {
     kind.value = state.kind;
     noise.set(sigma);
     follow.checked = state.sigma === null;
-    for (const key of ["spread", "rule", "offset", "far"]) {
+    for (const key of ["spread", "rule", "square", "offset", "far"]) {
       show(cells[key][0], now.bn[key]);
       show(cells[key][1], now.ours[key]);
     }
+    if (now.bn.square === Infinity) cells.square[0].textContent = "∞";
     const words = tellNoise(state, now);
     set(svg, { "aria-label": `Two histograms of 2,000 factors on the signal. ${words}` });
     say(words);
