@@ -19,6 +19,7 @@ def _all() -> Iterator[Recipe]:
     yield from paper.tuned()
     yield from small.all_methods()
     yield from ablations.constraints_and_noise()
+    yield from ablations.decays()
     yield from ablations.residuals()
     yield from ablations.batches()
     yield from grid()
