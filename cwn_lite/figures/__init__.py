@@ -17,6 +17,7 @@ from cwn_lite.figures.quiz import Choice as Choice
 from cwn_lite.figures.quiz import Question as Question
 from cwn_lite.figures.quiz import quiz as quiz
 from cwn_lite.figures.quiz import quiz_html as quiz_html
+from cwn_lite.figures.residual_stream import draw_residual_stream as draw_residual_stream
 from cwn_lite.figures.row_agreement import draw_row_agreement as draw_row_agreement
 from cwn_lite.figures.show import show as show
 from cwn_lite.figures.show import to_svg as to_svg
@@ -42,6 +43,7 @@ __all__ = [
     "draw_batch_noise",
     "draw_equilibrium",
     "draw_point_cloud",
+    "draw_residual_stream",
     "draw_row_agreement",
     "draw_step_cost",
     "explorable",
