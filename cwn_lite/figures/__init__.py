@@ -20,6 +20,7 @@ from cwn_lite.figures.quiz import Choice as Choice
 from cwn_lite.figures.quiz import Question as Question
 from cwn_lite.figures.quiz import quiz as quiz
 from cwn_lite.figures.quiz import quiz_html as quiz_html
+from cwn_lite.figures.residual_stream import draw_residual_stream as draw_residual_stream
 from cwn_lite.figures.row_agreement import draw_row_agreement as draw_row_agreement
 from cwn_lite.figures.seed_intervals import draw_seed_intervals as draw_seed_intervals
 from cwn_lite.figures.seed_intervals import seed_intervals as seed_intervals
@@ -54,6 +55,7 @@ __all__ = [
     "draw_equilibrium",
     "draw_forest",
     "draw_point_cloud",
+    "draw_residual_stream",
     "draw_row_agreement",
     "draw_seed_intervals",
     "draw_signals",

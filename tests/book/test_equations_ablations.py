@@ -1,6 +1,5 @@
 """Every displayed equation of "Ablations: what each part does", read from the page and evaluated."""
 
-import itertools
 import math
 from typing import Any
 
@@ -10,8 +9,6 @@ import torch
 from bookcheck.equations import formula
 from bookcheck.latex import holds
 
-import cwn_lite as cwn
-from cwn_lite.lab.nets.networks import residual_scaling
 from cwn_lite.lab.results import stats
 
 
@@ -57,76 +54,34 @@ def test_intervals_that_exclude_zero_by_chance() -> None:
     assert excluded.any(1).mean() == pytest.approx(known[r"p_{\mathrm{any}}"], abs=0.06)
 
 
-@pytest.mark.equation("eq:ablations:rms")
-@pytest.mark.parametrize("depth", [1, 6, 25])
-def test_strength_of_the_linear_schedule(depth: int) -> None:
-    levels = np.array(cwn.noise_schedule(depth, 0.8, "linear"))
+@pytest.mark.equation("eq:ablations:dose")
+@pytest.mark.parametrize("decay", [1e-3, 0.02])
+def test_what_decay_leaves_of_a_row_without_gradient(decay: float) -> None:
+    """SGD with momentum along the cosine of the digits recipe, drawn out so that its ends do not count."""
+    momentum, first, steps = 0.9, 0.01, 20_000
+    w = torch.ones(4, dtype=torch.float64, requires_grad=True)
+    w.grad = torch.zeros_like(w)
+    optimizer = torch.optim.SGD([w], lr=first, momentum=momentum, weight_decay=decay / 10)
+    rates = [0.5 * first * (1 + math.cos(math.pi * t / steps)) for t in range(steps)]
+    for rate in rates:
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.step()
+    dose = decay / 10 * sum(rates) / (1 - momentum)
     known = {
-        r"\sigma_{\mathrm{rms}}": math.sqrt(np.mean(levels**2)),
-        r"\sum_{l=1}^{L} \sigma_l^2": (levels**2).sum(),
-        r"\sigma": 0.8,
-        "L": depth,
+        "d": dose,
+        r"\lambda": decay / 10,
+        r"\mu": momentum,
+        r"\sum_{t=1}^{T} \alpha_t": sum(rates),
+        r"w^{(T)}": w.detach().numpy(),
+        r"w^{(0)}": np.ones(4),
     }
-    check("rms", known, *known)
-    if depth > 1:
-        constant = np.array(cwn.noise_schedule(depth, 0.8, "constant"))
-        assert not holds(formula("eq:ablations:rms"), known | {r"\sum_{l=1}^{L} \sigma_l^2": (constant**2).sum()})
+    check("dose", known, "d", r"\lambda", r"\sum_{t=1}^{T} \alpha_t", r"w^{(T)}")
+    assert dose == pytest.approx(decay / 10 * first * steps / 2 / (1 - momentum), rel=1e-3)  # the mean of a cosine
 
 
-@pytest.mark.equation("eq:ablations:averaging")
-@pytest.mark.parametrize("agree", [True, False])
-def test_noise_of_a_sum_over_channels(agree: bool) -> None:
-    """ScaleBias multiplies each contribution; the spread of the sum over many draws is the formula's."""
-    torch.manual_seed(0)
-    channels, sigma = 25, 0.3
-    u = torch.ones(channels) if agree else torch.randn(channels)
-    layer = cwn.ScaleBias(channels, noise_std=sigma, per_sample=True)
-    y = layer(u.expand(200_000, channels)).sum(1).double()
-    known = {
-        r"\operatorname{sd}_{\eta}[y]": sigma * math.sqrt((u.double() ** 2).sum()),
-        "y": u.double().sum().item(),
-        r"\sigma": sigma,
-        r"\sum_j u_j^2": (u.double() ** 2).sum().item(),
-        r"\sum_j u_j": u.double().sum().item(),
-    }
-    check("averaging", known, r"\operatorname{sd}_{\eta}[y]", r"\sigma", r"\sum_j u_j^2", "y")
-    assert y.std().item() == pytest.approx(known[r"\operatorname{sd}_{\eta}[y]"], rel=0.01)  # 6 standard errors
-    if agree:
-        assert y.std().item() / channels == pytest.approx(sigma / math.sqrt(channels), rel=0.01)
-
-
-@pytest.mark.equation("eq:ablations:stream")
-@pytest.mark.parametrize(("gamma", "ratio"), [(1.0, 1.0), (0.5, 1.0), (1.0, 0.6), (12**-0.5, 1.0)])
-def test_growth_of_a_stream(gamma: float, ratio: float) -> None:
-    """Random linear branches that multiply the mean square by `ratio`, on a plain sum."""
-    generator = torch.Generator().manual_seed(0)
-    n, blocks = 2000, 12
-    x = torch.randn(n, generator=generator).double()
-    squares = [x.square().mean().item()]
-    for _ in range(blocks):
-        branch = torch.randn(n, n, generator=generator).double() * math.sqrt(ratio / n)
-        x = x + gamma * (branch @ x)
-        squares.append(x.square().mean().item())
-    growth = 1 + gamma**2 * ratio
-    known = {"q_{b+1}": growth, "q_b": 1.0, "q_D": growth**blocks, "q_0": 1.0}
-    known |= {r"\gamma": gamma, r"\chi": ratio, "D": blocks}
-    check("stream", known, "q_{b+1}", "q_D", r"\gamma", r"\chi", "D")
-    assert squares[-1] / squares[0] == pytest.approx(known["q_D"], rel=0.25)
-    if gamma < 0.5:
-        assert known["q_D"] < math.e
-
-
-@pytest.mark.equation("eq:ablations:nf")
-def test_nf_scaling_turns_the_product_into_a_sum() -> None:
-    generator = torch.Generator().manual_seed(0)
-    n, blocks, nu = 2000, 12, 0.6
-    pairs = list(residual_scaling(blocks, nu))
-    x = torch.randn(n, generator=generator).double()
-    x /= x.square().mean().sqrt()
-    for b, ((alpha, tau), (_, after)) in enumerate(itertools.pairwise(pairs)):
-        assert alpha == nu
-        known = {r"\tau_{b+1}": after, r"\tau_b": tau, "b": b, r"\nu": nu}
-        check("nf", known, r"\tau_{b+1}", r"\tau_b", r"\nu", *(["b"] if b else []))
-        assert x.square().mean().item() == pytest.approx(tau**2, rel=0.15)  # the prediction
-        branch = torch.randn(n, n, generator=generator).double() / math.sqrt(n)
-        x = x + nu * (branch @ (x / tau))
+@pytest.mark.equation("eq:ablations:decayed")
+def test_difference_of_what_the_sphere_does() -> None:
+    """The formula is the interaction of decay and sphere, from four errors at a seed."""
+    errors = {r"e_S^{\lambda}": 3.3, r"e_0^{\lambda}": 88.4, "e_S^0": 2.2, "e_0^0": 2.9}
+    found = (3.3 - 88.4) - (2.2 - 2.9)
+    check("decayed", errors | {r"\Delta_\lambda": found}, *errors, r"\Delta_\lambda")

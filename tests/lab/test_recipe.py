@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from cwn_lite.lab import Recipe, recipes, results
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.recipes import METHODS, parts
+from cwn_lite.lab.recipes import METHODS, ablations, parts
 from cwn_lite.lab.recipes.paper import FIVE
 from cwn_lite.lab.recipes.recipe import recipe_sha
 
@@ -207,3 +208,15 @@ def test_families_patterns_and_names() -> None:
     assert {r.name.partition("-")[0] for r in recipes.select("cnn")} == {"cnn"}
     assert [r.name for r in recipes.select("digits-ws+*")] == ["digits-ws+bn", "digits-ws+gn"]
     assert [r.name for r in recipes.select("digits-bn")] == ["digits-bn"]
+
+
+def test_decays_change_nothing_but_the_decay() -> None:
+    cells = {recipe.name: recipe for recipe in ablations.constraints_and_noise()}
+    digits = ablations.BASES[0]
+    assert [ablations.decay_cell(digits, "both", decay) for decay in (1e-3, 0.0)] == [
+        "ablate-digits-both-s0", "ablate-digits-both-s0-wd0"
+    ]  # fmt: skip
+    for recipe in ablations.decays():
+        plain = cells[re.sub(r"-wd[\d.]+", "", recipe.name)]
+        same = plain.but(name=recipe.name, weight_decay=recipe.training.weight_decay)
+        assert recipe == same and recipe != plain

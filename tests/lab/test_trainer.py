@@ -221,3 +221,15 @@ def test_the_seconds_of_an_epoch_are_those_before_a_stop_too(tiny: Recipe, toy: 
     resumed.load_state_dict(state)
     finish(resumed)
     assert 1000 < resumed.epoch_s[0] < 2000 and resumed.epoch_s[1] < 1000
+
+
+def test_advance_stops_where_it_is_told(tiny: Recipe, toy: Dataset) -> None:
+    other = Trainer(tiny, 0, toy)
+    while not other.done:
+        other.step()
+    trainer = Trainer(tiny, 0, toy).advance(3)
+    assert trainer.global_step == 3 and not trainer.done
+    assert trainer.advance(3).global_step == 3
+    assert trainer.advance().done and trainer.curve == other.curve
+    lost = Trainer(tiny.but(method="plain", lr=1e30), 0, toy).advance()
+    assert lost.diverged is not None and lost.global_step < other.global_step

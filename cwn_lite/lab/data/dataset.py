@@ -90,6 +90,16 @@ class Dataset:
             "test": len(self.test_labels),
         }
 
+    def normalized(self, images: Tensor) -> Tensor:
+        """Return images as a network sees them where none is augmented: less the mean, over the standard deviation.
+
+        Example:
+            >>> digits = load("digits")
+            >>> abs(digits.normalized(digits.train_images).std().item() - 1) < 1e-3
+            True
+        """
+        return (images.float() - self.mean.view(1, -1, 1, 1)) / self.std.view(1, -1, 1, 1)
+
 
 def load(kind: str, path: Path | str | None = None) -> Dataset:
     """Load a data set.

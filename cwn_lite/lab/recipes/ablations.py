@@ -1,4 +1,4 @@
-"""One change at a time: constraints, noise, small choices (Tables 3-4, Figure 2), residual scale, batch size."""
+"""One change at a time: constraints, noise, decay, small choices (Tables 3-4, Figure 2), residual scale, batch size."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Base(NamedTuple):
         constant: levels of constant noise.
         linear: levels of linear noise.
         choices: whether the small choices are tried, too.
+        decays: levels of weight decay besides that of the fields, for the rows of Table 3 without noise.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Base(NamedTuple):
     constant: tuple[float, ...]
     linear: tuple[float, ...]
     choices: bool = True
+    decays: tuple[float, ...] = ()
 
 
 # The paper ablates WideResNet-28-10 alone; gamma as in its Table 1 recipe here.
@@ -49,18 +51,23 @@ _PAPER_NOISE: dict[str, Any] = {"sigma": 1.0, "schedule": "linear"}
 _LEVELS = (0.1, 0.2, 0.3, 0.4), (0.2, 0.4, 0.6, 0.8, 1.0)
 # Batch statistics of N samples have a relative error of about 1 / sqrt(2 N) in their standard deviation.
 BATCH_NOISE = 1 / math.sqrt(2 * 128)
+# Off, and so strong that in these short trainings it would shrink a row without a gradient to a small part.
+_DECAYS = (0.0, 0.02)
 BASES = (
     Base(
-        "digits", "", {**DIGITS, **OURS_CNN, "depth": 6}, {"sigma": 0.2}, (0.1, 0.2, 0.3, 0.4), (0.1, 0.2, 0.4, 0.6)
+        "digits", "", {**DIGITS, **OURS_CNN, "depth": 6}, {"sigma": 0.2}, (0.1, 0.2, 0.3, 0.4), (0.1, 0.2, 0.4, 0.6),
+        decays=_DECAYS,
     ),
     # A fifth of the images: it leaves time for many cells, and something to overfit.
     Base(
         "cnn16", "-n10000-e6", {**CNN_QUARTER, **OURS_CNN, "train_images": 10_000, "epochs": 6}, {"sigma": 0.1},
-        (0.05, 0.1, 0.2), (0.1, 0.2),
+        (0.05, 0.1, 0.2), (0.1, 0.2), decays=_DECAYS,
     ),
     Base("cnn", "-e30", {**CNN, **OURS_CNN, "epochs": 30}, {"sigma": 0.1}, (BATCH_NOISE, *_LEVELS[0]), _LEVELS[1]),
-    Base("wrn28x10", "-e200", _WRN, _PAPER_NOISE, *_LEVELS, choices=False),
-    Base("wrn28x10-c100", "-e200", {**_WRN, "data": "cifar100"}, _PAPER_NOISE, *_LEVELS, choices=False),
+    Base("wrn28x10", "-e200", _WRN, _PAPER_NOISE, *_LEVELS, choices=False, decays=(0.0,)),
+    Base(
+        "wrn28x10-c100", "-e200", {**_WRN, "data": "cifar100"}, _PAPER_NOISE, *_LEVELS, choices=False, decays=(0.0,)
+    ),
 )  # fmt: skip
 
 
@@ -89,6 +96,20 @@ def _cells(base: Base) -> Iterator[tuple[str, dict[str, Any]]]:
 def _level(noise: dict[str, Any]) -> str:
     linear = "linear-" if noise.get("schedule") == "linear" else ""
     return f"{linear}s{noise['sigma']:g}"
+
+
+def decays() -> Iterator[Recipe]:
+    """Yield the rows of Table 3 without noise at other weight decays, which rows feel only off the sphere."""
+    for base in BASES:
+        for decay, (what, changes) in product(base.decays, CONSTRAINTS.items()):
+            name = decay_cell(base, what, decay)
+            yield Recipe.of(name=name, method="ours", **{**base.fields, **changes, "weight_decay": decay})
+
+
+def decay_cell(base: Base, what: str, decay: float) -> str:
+    """Return the name of a row of Table 3 at a weight decay; the base's own has no mark."""
+    mark = "" if decay == base.fields["weight_decay"] else f"-wd{decay:g}"
+    return f"ablate-{base.name}-{what}-s0{mark}{base.end}"
 
 
 def residuals() -> Iterator[Recipe]:

@@ -22,6 +22,7 @@ def _all() -> Iterator[Recipe]:
     yield from ablations.residuals()
     yield from ablations.batches()
     yield from grid()
+    yield from ablations.decays()
     yield from angular.search()
     yield from angular.search_with_sgd()
     yield from angular.finals()

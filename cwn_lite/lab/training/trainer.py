@@ -148,6 +148,12 @@ class Trainer:
             self.epoch_s.append(round(self._seconds, 3))
             self._seconds = 0.0
 
+    def advance(self, steps: int | None = None) -> Trainer:
+        """Go on until ``steps`` steps were taken in all, to the end without; earlier where the run diverges."""
+        while not self.done and self.global_step != steps:
+            self.step()
+        return self
+
     def compile(self) -> None:
         """Let torch compile network and projection, and run them once on each shape of a run, before any clock runs.
 
