@@ -18,6 +18,7 @@ from cwn_lite.figures.quiz import Question as Question
 from cwn_lite.figures.quiz import quiz as quiz
 from cwn_lite.figures.quiz import quiz_html as quiz_html
 from cwn_lite.figures.row_agreement import draw_row_agreement as draw_row_agreement
+from cwn_lite.figures.row_rules import draw_row_rules as draw_row_rules
 from cwn_lite.figures.show import show as show
 from cwn_lite.figures.show import to_svg as to_svg
 from cwn_lite.figures.source import markdown as markdown
@@ -43,6 +44,7 @@ __all__ = [
     "draw_equilibrium",
     "draw_point_cloud",
     "draw_row_agreement",
+    "draw_row_rules",
     "draw_step_cost",
     "explorable",
     "explorable_html",
