@@ -46,7 +46,7 @@ class Next:
     turned: float
 
 
-def row_rules(*, angle: float = 290.0, size: float = 1.0, rate: float = 0.5, length: float = 1.0) -> dict[str, Next]:
+def row_rules(*, angle: float = 290.0, size: float = 1.0, rate: float = 0.8, length: float = 1.0) -> dict[str, Next]:
     """Return what one step makes of the row ``w`` by each rule, ``‖w‖² = 2`` and ``1ᵀw = 0``.
 
     There is one row, one gradient and no memory of others. So momentum is the gradient, an average of squared lengths

@@ -30,7 +30,7 @@ C = cwn.C_HE
 def start(settings: dict[str, float]) -> tuple[torch.Tensor, torch.Tensor, float]:
     w = on_sphere(math.sqrt(C), math.radians(settings.get("angle", 290.0)))[None]
     g = settings.get("size", 1.0) * torch.tensor([GRADIENT], dtype=torch.float64)
-    return w, g, settings.get("rate", 0.5)
+    return w, g, settings.get("rate", 0.8)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -78,7 +78,7 @@ def test_what_each_rule_keeps(settings: dict[str, float]) -> None:
     for name, now in found.items():
         assert (abs(now.square - C) < 1e-9) == (name in {"ngpt", "macro", "ws", "nero", "req", "cwo"}), name
         assert (abs(now.offset) < 1e-9) == (name in {"ws", "nero", "req", "cwo"}), name
-    rate = settings.get("rate", 0.5)
+    rate = settings.get("rate", 0.8)
     assert found["req"].turned == pytest.approx(math.atan(rate))
     assert found["macro"].turned == pytest.approx(math.atan(rate))
 

@@ -58,7 +58,7 @@ export function after({ angle, size, rate, length }) {
 }
 
 export function render(el, data) {
-  let state = { rule: "cwo", angle: 290, size: 1, rate: 0.5, length: 1, turn: -48, ...data };
+  let state = { rule: "cwo", angle: 290, size: 1, rate: 0.8, length: 1, turn: -48, ...data };
   if (!(state.rule in RULES)) throw new RangeError(`rule must be one of ${Object.keys(RULES).join(", ")}, got ${state.rule}`);
   const memory = new Map();
   let now;
