@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -135,7 +136,7 @@ def draw_row_rules(*, turn: float = -48.0, tilt: float = 28.0, **settings: float
     return fig
 
 
-def _names(ax: plt.Axes, spots: dict[tuple[int, int], list[str]]) -> None:
+def _names(ax: Axes, spots: dict[tuple[int, int], list[str]]) -> None:
     """Write names in a column at the right, those of points that lie together in one line, with a line to the point."""
     column = sorted(spots.items(), key=lambda item: -item[0][1])
     for place, ((x, y), names) in enumerate(column):
