@@ -31,6 +31,7 @@ ROOMS = {
     "augment": {"disk"},
     "nets": {"recipes", "data", "measure"},
     "training": {"recipes", "data", "augment", "nets", "measure"},
+    "since": {"data", "nets", "training", "measure"},
     "results": {"disk", "recipes", "data"},
     "cells": {"disk", "recipes", "data", "training", "measure", "results"},
 }

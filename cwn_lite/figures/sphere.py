@@ -55,17 +55,10 @@ def sphere(
         1.0
     """
     radius = math.sqrt(c)
-    w = _on_sphere(radius, math.radians(angle))
+    w = on_sphere(radius, math.radians(angle))
     grad = torch.tensor(list(g), dtype=torch.float64)
     plain = w - lr * grad
     points = {"w": w, "g": w + grad, "w − αg": plain, "w − αPg": plain - plain.mean(), "w⁺": project_rows(plain, c)}
-
-    turn, tilt = math.radians(turn), math.radians(tilt)
-    right = -math.sin(turn) * _E1 + math.cos(turn) * _E2
-    towards, up = _on_sphere(1.0, turn, tilt), _on_sphere(1.0, turn, tilt + math.pi / 2)
-
-    def flat(p: Tensor) -> tuple[float, float, float]:
-        return float(p @ right), float(p @ up), float(p @ towards)
 
     with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(5.6, 4.2))
@@ -73,27 +66,51 @@ def sphere(
     ax.set_axis_off()
     reach = max(_PLANE, *(float(p.norm()) + 0.25 for p in points.values()))
     ax.set(xlim=(-reach, reach), ylim=(-0.75 * reach, 0.75 * reach))
-    _space(ax, flat, radius)
+    flat = space(ax, radius, turn, tilt)
     _arrows(ax, {name: flat(p)[:2] for name, p in points.items()}, flat(torch.zeros(3, dtype=torch.float64))[:2])
     return fig
 
 
-def _on_sphere(radius: float, angle: float, height: float = 0.0) -> Tensor:
+def on_sphere(radius: float, angle: float, height: float = 0.0) -> Tensor:
+    """Return the point of the sphere at an angle along the circle ``1ᵀw = 0`` and a height off it, in radians.
+
+    Args:
+        radius: of the sphere.
+        angle: along the circle.
+        height: off the circle.
+    """
     flat = math.cos(angle) * _E1 + math.sin(angle) * _E2
     return radius * (math.cos(height) * flat + math.sin(height) * _UP)
 
 
-def _space(ax: Axes, flat: Callable[[Tensor], tuple[float, float, float]], radius: float) -> None:
-    """Draw the plane, the sphere with circles of equal 1ᵀw, and the circle that is both; dashed where hidden."""
+def space(ax: Axes, radius: float, turn: float, tilt: float) -> Callable[[Tensor], tuple[float, float, float]]:
+    """Draw the plane, the sphere with circles of equal 1ᵀw, and the circle that is both; dashed where hidden.
+
+    Args:
+        ax: where to.
+        radius: of the sphere.
+        turn: angle around the normal of the plane from which it is seen, in degrees.
+        tilt: angle above the plane from which it is seen, in degrees.
+
+    Returns:
+        What maps a point of space to the page, and to its depth.
+    """
+    turn, tilt = math.radians(turn), math.radians(tilt)
+    right = -math.sin(turn) * _E1 + math.cos(turn) * _E2
+    towards, up = on_sphere(1.0, turn, tilt), on_sphere(1.0, turn, tilt + math.pi / 2)
+
+    def flat(p: Tensor) -> tuple[float, float, float]:
+        return float(p @ right), float(p @ up), float(p @ towards)
+
     turns = [2 * math.pi * i / 120 for i in range(121)]
 
     def ring(r: float, height: float = 0.0, **style: Any) -> None:
-        seen = [flat(_on_sphere(r, t, height)) for t in turns]
+        seen = [flat(on_sphere(r, t, height)) for t in turns]
         for front in (True, False):
             xs = [x if (z >= 0) == front else math.nan for x, _, z in seen]
             ax.plot(xs, [y for _, y, _ in seen], linestyle="-" if front else (0, (3, 3)), **style)
 
-    disc = [flat(_on_sphere(_PLANE, t)) for t in turns]
+    disc = [flat(on_sphere(_PLANE, t)) for t in turns]
     ax.fill([x for x, _, _ in disc], [y for _, y, _ in disc], color="#0072B2", alpha=0.08, linewidth=0)
     ring(_PLANE, color="#0072B2", linewidth=0.8, alpha=0.5)
     ax.add_patch(Circle((0, 0), radius, fill=False, edgecolor=INK, alpha=0.5, linewidth=0.9))
@@ -102,8 +119,9 @@ def _space(ax: Axes, flat: Callable[[Tensor], tuple[float, float, float]], radiu
     ring(radius, color=INK, linewidth=1.8)
     edge = radius * math.sqrt(0.5)
     ax.annotate("$\\|w\\|^2 = c$", (edge, edge), xytext=(5, 3), textcoords="offset points")
-    x, y = max((flat(_on_sphere(_PLANE, t))[:2] for t in turns), key=lambda p: p[0] - p[1])
+    x, y = max((flat(on_sphere(_PLANE, t))[:2] for t in turns), key=lambda p: p[0] - p[1])
     ax.annotate("$1^T w = 0$", (x, y), xytext=(3, -9), textcoords="offset points")
+    return flat
 
 
 def _arrows(ax: Axes, at: dict[str, tuple[float, float]], origin: tuple[float, float]) -> None:
