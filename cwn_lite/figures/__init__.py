@@ -29,6 +29,7 @@ from cwn_lite.figures.style import DASHES as DASHES
 from cwn_lite.figures.style import INK as INK
 from cwn_lite.figures.style import LABELS as LABELS
 from cwn_lite.figures.style import use_style as use_style
+from cwn_lite.figures.weight_average import draw_weight_average as draw_weight_average
 
 __all__ = [
     "COLORS",
@@ -44,6 +45,7 @@ __all__ = [
     "draw_point_cloud",
     "draw_row_agreement",
     "draw_step_cost",
+    "draw_weight_average",
     "explorable",
     "explorable_html",
     "explosion",
