@@ -1,5 +1,6 @@
 """Which layer feeds which, read from traced forward passes."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -78,7 +79,7 @@ class Feeds:
             self._distrust(module)
             if type(module).forward is not nn.Module.forward:  # a ModuleDict has none
                 kind = type(error).__name__
-                self.failures[name] = f"{kind}: {' '.join(str(error).split())}"[:200]
+                self.failures[name] = textwrap.shorten(f"{kind}: {error}", 200, placeholder=" ...")
         else:
             self.traced += [(name, reading.graph) for reading in readings]
             for reading in readings:

@@ -148,12 +148,16 @@ def _heads(model: nn.Module, classifier: Named | None) -> dict[int, str]:
     maps = {name: module for name, module in feeds.modules.items() if is_linear_map(module)}
     linears = [module for module in maps.values() if isinstance(module, nn.Linear)]
     if found is None:
-        if "" in feeds.failures and linears:
-            name = next(name for name, module in maps.items() if module is linears[-1])
+        if "" in feeds.failures:
+            name = next((name for name, module in maps.items() if linears and module is linears[-1]), "")
+            taken = (
+                f"so {name}, the last Linear, is taken for the classifier and all others are constrained"
+                if name
+                else "and it has no Linear, so no layer is taken for a classifier and all are constrained"
+            )
             warnings.warn(
-                f"the forward of {type(model).__name__} could not be traced ({feeds.failures['']}), so {name}, "
-                "the last Linear, is taken for the classifier and all others are constrained; say classifier=(...) "
-                "to choose",
+                f"the forward of {type(model).__name__} could not be traced ({feeds.failures['']}), {taken}; say "
+                "classifier=(...) to choose",
                 stacklevel=4,
             )
         return {id(module): _LAST for module in linears[-1:]}

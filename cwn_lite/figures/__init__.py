@@ -40,6 +40,7 @@ from cwn_lite.figures.style import ink_on as ink_on
 from cwn_lite.figures.style import use_style as use_style
 from cwn_lite.figures.training_grid import draw_training_grid as draw_training_grid
 from cwn_lite.figures.training_grid import training_grid as training_grid
+from cwn_lite.figures.weight_average import draw_weight_average as draw_weight_average
 
 __all__ = [
     "COLORS",
@@ -63,6 +64,7 @@ __all__ = [
     "draw_row_rules",
     "draw_step_cost",
     "draw_training_grid",
+    "draw_weight_average",
     "explorable",
     "explorable_html",
     "explosion",

@@ -164,3 +164,39 @@ def test_selecting_changes_nothing() -> None:
     versions = {name: p._version for name, p in net.named_parameters()}
     select(net)
     assert all(torch.equal(p, before[name]) and p._version == versions[name] for name, p in net.named_parameters())
+
+
+class Detector(nn.Module):
+    """Convolutions alone, and a forward that depends on its data, as in torchvision's SSD and RetinaNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.classes, self.boxes = nn.Conv2d(8, 5, 1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
+        features = [self.norm(self.body(image[None])).relu() for image in images]
+        return [torch.cat([self.classes(x), self.boxes(x)], 1) for x in features]
+
+
+def test_a_forward_that_cannot_be_read_and_no_linear_to_guess_by_is_announced() -> None:
+    """Its outputs are convolutions, and without a word they would be constrained."""
+    model = Detector()
+    with pytest.warns(UserWarning, match=r"Detector could not be traced .*no Linear.*classifier=\(\.\.\.\)") as caught:
+        cwn.replace_batchnorm(model)
+    assert caught[0].filename == __file__
+    assert "boxes" in cwn.report(model).names("constrained")
+
+
+@pytest.mark.parametrize(("named", "free"), [((), set()), (("classes", "boxes"), {"classes.weight", "boxes.weight"})])
+def test_who_names_the_classifiers_hears_nothing(named: tuple[str, ...], free: set[str]) -> None:
+    assert set(select(Detector(), classifier=named).skipped) == free
+
+
+def test_a_long_reason_ends_between_words() -> None:
+    class Loop(Detector):
+        def forward(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
+            raise RuntimeError("endlessly " * 60)
+
+    with pytest.warns(UserWarning, match=r"endlessly \.\.\.\)"):
+        select(Loop())
