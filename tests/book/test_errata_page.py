@@ -29,5 +29,14 @@ def test_the_page_is_read_whole() -> None:
 
 def test_the_overview_lists_every_entry() -> None:
     text = (ROOT / "book" / "errata.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| \[(.+?)\]\((errata-[\w-]+)\) \| (\w+) \|$", text, re.MULTILINE)
-    assert listed == [(entry.title, entry.slug, entry.kind.lower()) for entry in entries().values()]
+    grades = set(re.findall(r"^\| \*\*((?:a|the) \w+)\*\* \|", text, re.MULTILINE))
+    listed = re.findall(r"^\| \[(.+?)\]\((errata-[\w-]+)\) \| (\w+) \| ([\w ]+) \|$", text, re.MULTILINE)
+    assert [row[:3] for row in listed] == [
+        (entry.title, entry.slug, entry.kind.lower()) for entry in entries().values()
+    ]
+    assert {row[3] for row in listed} == grades and len(grades) == 3, "each grade is explained, and used"
+
+
+def test_entries_that_hang_on_accents_say_so() -> None:
+    for slug in ("errata-ws-gradient", "errata-ws-step"):
+        assert "accents" in entries()[slug].fields["Why"]

@@ -1,4 +1,4 @@
-"""Errata of Eq. 3-6: what a layer does to the mean and the size of its input."""
+"""Errata of Section 3.1 and Eq. 3-6: what a layer does to the mean and the size of its input."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from bookcheck.latex import holds
 from torch import Tensor
 
 import cwn_lite as cwn
+from cwn_lite.lab import data
 
 
 def rows(out: int, fan_in: int, c: float = cwn.C_HE, **constraints: bool) -> Tensor:
@@ -20,6 +21,62 @@ def rows(out: int, fan_in: int, c: float = cwn.C_HE, **constraints: bool) -> Ten
 
 def second_moment(x: Tensor) -> float:
     return float(x.square().mean())
+
+
+@pytest.mark.equation("eq:errata:whitened")
+def test_whitened() -> None:
+    torch.manual_seed(0)
+    n = 3
+    mix = np.random.default_rng(0).normal(size=(n, n))
+    sigma, w = mix @ mix.T, rows(1, n)[0].double().numpy()
+    x = np.random.default_rng(1).normal(size=(400_000, n)) @ mix.T
+    drawn = rows(200_000, n).double().numpy()
+    known: dict[str, Any] = {
+        r"\operatorname{Var}[w^\top x]": (x @ w).var(),
+        r"\operatorname{E}_w[w^\top \Sigma w]": ((drawn @ sigma) * drawn).sum(1).mean(),
+        r"\operatorname{tr}": np.trace,
+        r"\Sigma": sigma,
+        "P": np.eye(n) - np.ones((n, n)) / n,
+        "w": w,
+        "c": 2.0,
+        "n": n,
+    }
+    measured = formula("eq:errata:whitened").replace("=", r"\approx")
+    assert holds(measured, known, rtol=0.02)
+    for name in ("w", "c"):
+        assert not holds(measured, known | {name: 1.1 * known[name]}, rtol=0.02)
+
+
+@pytest.mark.equation("eq:errata:whitened-rows")
+def test_whitened_rows() -> None:
+    """The outputs of all feasible rows have one variance exactly if the condition holds."""
+    n, rng = 5, np.random.default_rng(0)
+    torch.manual_seed(0)
+    w = rows(500, n).double().numpy()
+    centre = np.eye(n) - np.ones((n, n)) / n
+
+    def condition(sigma: np.ndarray) -> bool:
+        variances = np.einsum("ij,jk,ik->i", w, sigma, w)
+        kappa = np.trace(centre @ sigma) / (n - 1)
+        equal = np.allclose(variances, cwn.C_HE * kappa, rtol=1e-5)
+        assert holds(formula("eq:errata:whitened-rows"), {"P": centre, r"\Sigma": sigma, r"\kappa": kappa}) == equal
+        return equal
+
+    b = rng.normal(size=n) / 10
+    assert condition(3 * np.eye(n)), "whitened"
+    assert condition(np.eye(n) / 2 + np.ones((n, n)) / 2), "equal variances and equal correlations"
+    assert condition(np.eye(n) + np.add.outer(b, b)), "as the page has it"
+    assert not condition(np.diag(np.arange(1.0, n + 1)))
+    r, pair = 0.9, np.array([[1, -1, 0], np.array([1, 1, -2]) / np.sqrt(3)])  # the page's example
+    sigma = np.array([[1, r, 0], [r, 1, 0], [0, 0, 1]])
+    assert np.allclose(pair @ np.ones(3), 0) and np.allclose((pair**2).sum(1), 2)
+    assert np.allclose(np.diag(pair @ sigma @ pair.T), [2 - 2 * r, 2 + 2 * r / 3])
+
+    images = data.load("digits").train_images.double().numpy().reshape(-1, 8, 8)
+    patches = np.lib.stride_tricks.sliding_window_view(images, (3, 3), axis=(1, 2)).reshape(-1, 9)
+    centre = np.eye(9) - np.ones((9, 9)) / 9
+    spread = np.linalg.eigvalsh(centre @ np.cov(patches.T) @ centre)[1:]  # without the direction of the mean
+    assert spread[-1] / spread[0] > 10
 
 
 @pytest.mark.equation("eq:errata:variance")

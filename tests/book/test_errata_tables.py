@@ -1,14 +1,18 @@
 """Errata of the experiments: what the paper's sentences say about the paper's tables."""
 
+import operator
 from decimal import Decimal
 from itertools import product
 from math import sqrt
+from statistics import mean
 from typing import Any
 
 import pytest
 from bookcheck.equations import formula
 from bookcheck.latex import holds
 from paper_numbers import load, look_up
+from scipy.integrate import quad
+from scipy.stats import norm
 
 PAPER: dict[str, Any] = load()
 DATA = ("cifar10", "cifar100")
@@ -25,6 +29,11 @@ def test_table1() -> None:
     assert sum(row["ours"] < row["bn"] for row in table1_rows()[6:]) == 5  # the rows of CIFAR-100
     worst = PAPER["table1"]["cifar10"]["standard"]["wideresnet-28-10"]
     assert max(gaps) == worst["ours"] - worst["bn"]
+
+
+def of_images(percent: Decimal, images: Decimal | int) -> float:
+    """Standard error of an error or an accuracy, in per cent, from the sample of images alone."""
+    return 100 * sqrt(float(percent) / 100 * (1 - float(percent) / 100) / float(images))
 
 
 @pytest.mark.equation("eq:errata:standard-error")
@@ -69,6 +78,39 @@ def test_table4() -> None:
     assert PAPER["table4"]["cifar100"]["constant"]["0.4"] is None
     noise_of_linear = sqrt((25 + 1) * (2 * 25 + 1) / (6 * 25**2))
     assert noise_of_linear > max(map(float, cifar10["constant"])), "no constant cell has as much noise"
+
+
+@pytest.mark.equation("eq:errata:best")
+def test_best_of_nine() -> None:
+    cells, images = PAPER["table4"]["cifar10"], PAPER["settings"]["cifar"]["test_images"]
+    constant, linear = (list(cells[kind].values()) for kind in ("constant", "linear"))
+    nine, without = [*constant, *linear], cells["none"]
+    counts = [sum(compare(x, without) for x in nine) for compare in (operator.lt, operator.eq, operator.gt)]
+    assert counts == [2, 2, 5] and mean(nine) > without
+    s = of_images(without, images)
+    expected = -quad(lambda x: 9 * x * norm.pdf(x) * norm.sf(x) ** 8, -9, 9)[0]
+    known = {r"\operatorname{E}[x_{\min}]": 4.5 - expected * s, r"\mu": 4.5, "s": s}
+    assert holds(formula("eq:errata:best"), known, rtol=1e-5)
+    assert not holds(formula("eq:errata:best").replace("-", "+"), known, rtol=1e-5)
+    assert not holds(formula("eq:errata:best"), known | {"s": 1.01 * s}, rtol=1e-5)
+    assert float(without - min(nine)) < expected * s, "no more than choosing gives"
+
+    # what speaks for the noise
+    assert min(constant) == constant[-1] and min(linear) == linear[-1], "one in 4 times 5 by chance"
+    for data, rows in product(DATA, ("none", "centralize", "spherize", "both")):
+        assert PAPER["table3"][data][rows]["1.0"] < PAPER["table3"][data][rows]["0.0"]
+    hundred = PAPER["table4"]["cifar100"]
+    assert float(hundred["none"] - min(hundred["linear"].values())) > 5 * of_images(hundred["none"], images)
+    chosen = {data: PAPER["table1"][data]["standard"]["wideresnet-28-10"]["ours"] for data in DATA}
+    assert all(chosen[data] == PAPER["table4"][data]["linear"]["1.0"] for data in DATA)
+
+
+def test_quoted() -> None:
+    """The only two numbers of one laboratory that Tables 5 and 6 let one compare."""
+    assert (len(PAPER["table5"]), len(PAPER["table6"])) == (5, 6)
+    ours, plain = (PAPER["table6"][name]["top1"] for name in ("ours", "plain"))
+    images = 50_000  # "50,000 validation images"
+    assert float(ours - plain) > 5 * sqrt(of_images(ours, images) ** 2 + of_images(plain, images) ** 2)
 
 
 def test_table6() -> None:

@@ -8,6 +8,7 @@ import torch
 from bookcheck.equations import formula
 from bookcheck.errata import entries
 from bookcheck.latex import holds
+from numpy.typing import NDArray
 
 import cwn_lite as cwn
 
@@ -109,3 +110,41 @@ def test_ws_forward() -> None:
     assert not holds(measured, known | {r"c^\star": 2.0}, rtol=0.05)
     gained = cwn.weight_standardization(torch.nn.Linear(n, n, bias=False), gain=2**0.5).weight
     assert float(gained.detach()[0].square().sum()) == pytest.approx(2, rel=1e-5)
+
+
+@pytest.mark.equation("eq:errata:ws-normalized")
+@pytest.mark.parametrize("behind", ["nothing", "batch norm", "group norm"])
+@pytest.mark.parametrize("standardized", [True, False])
+def test_ws_normalized(behind: str, standardized: bool) -> None:
+    """The gradient by autograd at several lengths of a row, with and without a normalization behind the layer."""
+    torch.manual_seed(0)
+    x, target, start = torch.randn(50, N).double(), torch.randn(50, 8).double(), torch.randn(8, N).double() + 0.1
+    norms = {"nothing": torch.nn.Identity(), "batch norm": torch.nn.BatchNorm1d(8, eps=1e-24)}
+    norm = (norms | {"group norm": torch.nn.GroupNorm(2, 8, eps=1e-24)})[behind]
+
+    def gradients(row: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """Of the first row: the gradient of what is trained, and the product of standardized row and its gradient."""
+        layer = torch.nn.Linear(N, 8, bias=False).double()
+        with torch.no_grad():
+            layer.weight.copy_(start)
+            layer.weight[0] = torch.from_numpy(row)
+        if standardized:
+            cwn.weight_standardization(layer)
+        weight = layer.weight
+        weight.retain_grad()
+        loss = (norm.double()(torch.nn.functional.linear(x, weight)).tanh() - target).square().mean()
+        loss.backward()
+        trained = next(layer.parameters())
+        assert trained.grad is not None and weight.grad is not None
+        return trained.grad[0].numpy(), float(weight[0].detach() @ weight.grad[0])
+
+    w = start[0].numpy()
+    page = formula("eq:errata:ws-normalized")
+    invariant = standardized or behind == "batch norm"  # group norm sees the length of one row of its group
+    for a in (0.1, 3.0):
+        known: dict[str, Any] = {"a": a, "w": w, "g": lambda row: gradients(row)[0]}
+        assert holds(page, known) == invariant
+        assert not holds(page.replace(r"\frac{1}{a}", "a"), known)
+    gradient, along = gradients(w)
+    assert (abs(along) < 1e-12) == (behind == "batch norm")
+    assert float(np.linalg.norm(gradient)) > 1e-3, "there is something to compare"

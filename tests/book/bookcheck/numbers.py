@@ -89,10 +89,21 @@ def constants() -> dict[str, str]:
     return found
 
 
+def normal_cdf(x: float) -> float:
+    """Return the distribution function of the standard normal law."""
+    return (1 + erf(x / sqrt(2))) / 2
+
+
+def best_of(k: int) -> float:
+    """Return the expected largest of k standard normal numbers."""
+    grid = [step / 1000 for step in range(-9000, 9001)]
+    return sum(k * x * exp(-(x**2) / 2) / sqrt(2 * pi) * normal_cdf(x) ** (k - 1) for x in grid) / 1000
+
+
 def evaluate(expression: str) -> float:
-    """Return the value of an expression in pi, e, sqrt, exp, log, Phi and `paper('settings.…')`."""
+    """Return the value of an expression in pi, e, sqrt, exp, log, Phi, best_of and `paper('settings.…')`."""
     names: dict[str, Any] = {"pi": pi, "e": e, "sqrt": sqrt, "exp": exp, "log": log}
-    names["Phi"] = lambda x: (1 + erf(x / sqrt(2))) / 2
+    names |= {"Phi": normal_cdf, "best_of": best_of}
     names["paper"] = lambda path: float(look_up(load(), path))
     return float(eval(compile(expression, "constants.json", "eval"), {"__builtins__": {}}, names))
 
