@@ -39,4 +39,4 @@ def test_the_overview_lists_every_entry() -> None:
 
 def test_entries_that_hang_on_accents_say_so() -> None:
     for slug in ("errata-ws-gradient", "errata-ws-step"):
-        assert "accents" in entries()[slug].fields["Why"]
+        assert "accent" in entries()[slug].fields["Why"]
