@@ -22,9 +22,9 @@ from cwn_lite.figures.quiz import quiz as quiz
 from cwn_lite.figures.quiz import quiz_html as quiz_html
 from cwn_lite.figures.residual_stream import draw_residual_stream as draw_residual_stream
 from cwn_lite.figures.row_agreement import draw_row_agreement as draw_row_agreement
+from cwn_lite.figures.row_rules import draw_row_rules as draw_row_rules
 from cwn_lite.figures.seed_intervals import draw_seed_intervals as draw_seed_intervals
 from cwn_lite.figures.seed_intervals import seed_intervals as seed_intervals
-from cwn_lite.figures.row_rules import draw_row_rules as draw_row_rules
 from cwn_lite.figures.show import show as show
 from cwn_lite.figures.show import to_svg as to_svg
 from cwn_lite.figures.signals import draw_signals as draw_signals
@@ -59,9 +59,9 @@ __all__ = [
     "draw_point_cloud",
     "draw_residual_stream",
     "draw_row_agreement",
+    "draw_row_rules",
     "draw_seed_intervals",
     "draw_signals",
-    "draw_row_rules",
     "draw_step_cost",
     "draw_training_grid",
     "draw_weight_average",

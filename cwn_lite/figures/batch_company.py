@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cwn_lite.checks import check_count, check_number
-from cwn_lite.figures.batch_noise import normals
+from cwn_lite.figures.draws import normals
 from cwn_lite.figures.style import COLORS, STYLE
 
 SIZES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 64)

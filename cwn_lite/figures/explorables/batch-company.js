@@ -1,7 +1,7 @@
 // One value in batch norm, in ever new company. Twin of cwn_lite/figures/batch_company.py: same draws, number by number.
 
 import { announcer, format, h, math, onWidth, set, show, slider } from "./shared.js";
-import { normals } from "./batch-noise-draws.js";
+import { normals } from "./draws.js";
 
 export const COMPANY_SIZES = [2, 3, 4, 6, 8, 12, 16, 24, 32, 64];
 export const COMPANIES = 500;
