@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 
 from cwn_lite.checks import check_nonnegative
 from cwn_lite.figures.style import COLORS, STYLE
@@ -81,15 +83,14 @@ def draw_weight_average(**settings: float) -> Figure:
     at = math.pi / 2 - found.lag
     with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(4.2, 3.4))
-        ax.add_patch(plt.Circle((0, 0), 1, fill=False, linewidth=1, color="0.5"))
-        ax.add_patch(plt.Circle((0, 0), found.random, fill=False, linewidth=1, color="0.5", linestyle=(0, (4, 3))))
+        ax.add_patch(Circle((0, 0), 1, fill=False, linewidth=1, color="0.5"))
+        ax.add_patch(Circle((0, 0), found.random, fill=False, linewidth=1, color="0.5", linestyle=(0, (4, 3))))
         turned = [math.pi / 2 - angle * age for age in ages]
         ax.scatter(
             [math.cos(t) for t in turned],
             [math.sin(t) for t in turned],
             s=18,
-            color=COLORS["bn"],
-            alpha=[decay**age for age in ages],
+            color=[to_rgba(COLORS["bn"], decay**age) for age in ages],
             linewidths=0,
         )
         ax.plot([0, math.cos(at)], [0, math.sin(at)], linewidth=1, color="0.5")
