@@ -9,8 +9,6 @@ import torch
 from bookcheck.equations import formula
 from bookcheck.latex import holds
 
-from cwn_lite.lab.results import stats
-
 
 def check(label: str, known: dict[str, Any], *wrong: str, rtol: float = 1e-2) -> None:
     """The page's formula holds, and no longer does when any symbol named in `wrong` has another value."""
@@ -28,30 +26,6 @@ def test_interaction_is_the_product_term_of_a_linear_model() -> None:
     product = np.linalg.solve(design, np.array(list(errors.values())))[-1]
     known = {key.replace("{C}", "C").replace("{S}", "S"): value for key, value in errors.items()}
     check("interaction", known | {r"\Delta": product}, *known, r"\Delta")
-
-
-@pytest.mark.equation("eq:ablations:chance")
-def test_intervals_that_exclude_zero_by_chance() -> None:
-    """Tables of K comparisons between seeds that differ by luck alone, with the lab's own interval."""
-    tables, comparisons, seeds, level = 400, 8, 4, 0.8
-    noise = np.random.default_rng(0).normal(size=(tables, comparisons, seeds))
-    nothing = dict.fromkeys(range(seeds), 0.0)
-
-    def excludes(values: np.ndarray) -> bool:
-        found = stats.paired_difference(dict(enumerate(values.tolist())), nothing, level)
-        return not found.low <= 0 <= found.high
-
-    excluded = np.array([[excludes(row) for row in table] for table in noise])
-    miss = 1 - level
-    known = {
-        r"\operatorname{E}[F]": miss * comparisons,
-        r"p_{\mathrm{any}}": 1 - level**comparisons,
-        r"\varphi": miss,
-        "K": comparisons,
-    }
-    check("chance", known, *known)
-    assert excluded.sum(1).mean() == pytest.approx(known[r"\operatorname{E}[F]"], rel=0.1)  # 3 standard errors
-    assert excluded.any(1).mean() == pytest.approx(known[r"p_{\mathrm{any}}"], abs=0.06)
 
 
 @pytest.mark.equation("eq:ablations:dose")
