@@ -8,9 +8,10 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import api_page
+import chapter_numbers
 import chapters
 import dedupe_scripts
 import hero
@@ -23,6 +24,8 @@ import readme
 import refresh
 import student
 import yaml
+from docutils import nodes
+from docutils.utils import new_document
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import docutils_namespace
@@ -326,3 +329,26 @@ def test_the_build_fails_for_a_lost_entry(tmp_path: Path, lost: str, status: int
         app.build()
     assert app.statuscode == status, warnings.getvalue()
     assert said in warnings.getvalue()
+
+
+# ---- chapter_numbers ----
+
+
+def test_links_to_chapters_say_their_number() -> None:
+    env = SimpleNamespace(
+        toc_secnumbers={"book/steps": {"": (5,), "#one": (5, 1)}, "book/api": {}},
+        titles={"book/steps": nodes.title("", "How far to step"), "book/api": nodes.title("", "API")},
+    )
+
+    def link(target: str, words: str, *, internal: bool = True) -> nodes.reference:
+        return nodes.reference("", words, refuri=target, internal=internal)
+
+    titled, worded = link("steps.html", "How far to step"), link("../book/steps.html", "the steps")
+    others = [link("steps.html#one", "One"), link("api.html", "API"), link("steps.html", "x", internal=False)]
+    doctree = new_document("page")
+    doctree += nodes.paragraph("", "", titled, worded, *others)
+    chapter_numbers.number_links(cast("Sphinx", SimpleNamespace(env=env)), doctree, "book/index")
+    assert titled.astext() == "5. How far to step"
+    assert worded.astext() == "the steps" and worded["reftitle"] == "Chapter 5: How far to step"
+    assert [other.astext() for other in others] == ["One", "API", "x"]
+    assert not any("reftitle" in other for other in others)

@@ -1,0 +1,34 @@
+"""The number of a chapter, wherever a page links to it: before its title, or in the hint of a link with words of its own.
+
+The numbers are Sphinx's, from `numbered` in `_toc.yml`; they stand before titles and in the side bar by themselves.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+
+def number_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Number the links of a page that lead to a chapter as a whole."""
+    for reference in doctree.findall(nodes.reference):
+        page, _, anchor = reference.get("refuri", "").partition("#")
+        if not reference.get("internal") or not page.endswith(".html") or anchor:
+            continue
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(docname), page.removesuffix(".html")))
+        number = app.env.toc_secnumbers.get(target, {}).get("")
+        if not number:
+            continue
+        words, title = ".".join(map(str, number)), app.env.titles[target].astext()
+        if reference.astext() == title:
+            reference.insert(0, nodes.inline("", f"{words}. ", classes=["section-number"]))
+        else:
+            reference["reftitle"] = f"Chapter {words}: {title}"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension."""
+    app.connect("doctree-resolved", number_links)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
