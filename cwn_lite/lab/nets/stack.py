@@ -78,7 +78,7 @@ def sgd(
     Example:
         >>> model, rows = stack("ours", depth=1, width=8)
         >>> [group["weight_decay"] for group in sgd(model, rows, 0.1, 0.01).param_groups]
-        [0.01, 0.0]
+        [0.01, 0]
     """
     rest = [p for p in model.parameters() if all(p is not row for row in rows)]
     groups: list[dict[str, Any]] = [{"params": rows, "lr": lr, "weight_decay": weight_decay}, {"params": rest}]
