@@ -37,7 +37,26 @@ def tried(screen: str, arm: str) -> dict[float, str]:
 
 
 # Screen -> arm -> the rate with the smallest mean error on held-out images among those `tried`; a test holds it.
-CHOSEN: dict[str, dict[str, float]] = {}
+CHOSEN: dict[str, dict[str, float]] = {
+    "digits": {
+        "bn-sgd": 0.3,
+        "ours-sgd": 0.03,
+        "ws-scaled-agc": 0.3,
+        "ws-scaled-sgd": 0.03,
+        "printed-sgd": 0.1,
+        "gn-sgd": 0.03,
+        "ws+gn-sgd": 0.1,
+        "cwn-sgd": 0.1,
+        "plain-sgd": 0.03,
+        "ours": 0.045,
+        "bn": 0.015,
+        "gn": 0.005,
+        "ws+gn": 0.015,
+        "ws-scaled": 0.015,
+        "cwn": 0.015,
+        "plain": 0.015,
+    },
+}
 
 
 def versus() -> Iterator[Recipe]:
