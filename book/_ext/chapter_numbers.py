@@ -1,4 +1,4 @@
-"""The number of a chapter, wherever a page links to it: before its title, or in the hint of a link in other words.
+"""The number of a chapter, wherever a page links to it: before its title, or in the hint of other words.
 
 The numbers are Sphinx's, from `numbered` in `_toc.yml`; they stand before titles and in the side bar by themselves.
 """
