@@ -30,7 +30,7 @@ from .disk.paths import check_folder, expand
 from .errors import LabError
 from .recipes.parts import Images
 from .recipes.recipe import DATA
-from .results import listing
+from .results import chapters, listing
 from .results.deviations import deviations
 from .results.tables import table
 from .training.photographs import usual_workers
@@ -88,6 +88,8 @@ def _list(arguments: argparse.Namespace) -> int:
     if not found:
         print(f"no results in {arguments.out}", file=sys.stderr)
     print(overview)
+    if arguments.recipes == "*":
+        print("", "What the chapters of the book have and miss:", chapters.progress(found), sep="\n")
     return 0
 
 

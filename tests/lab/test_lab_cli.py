@@ -82,7 +82,8 @@ def test_list_names_every_recipe_and_result(lab: Lab, monkeypatch: pytest.Monkey
     monkeypatch.delitem(recipes.RECIPES, RECIPE.name)
     status, out, _ = lab("list")
     assert status == 0
-    assert [line.split()[0] for line in out.splitlines()] == [*recipes.RECIPES, RECIPE.directory]
+    overview, _, _ = out.partition("\n\n")
+    assert [line.split()[0] for line in overview.splitlines()] == [*recipes.RECIPES, RECIPE.directory]
     assert "not a recipe of this version" in out
 
 
