@@ -22,6 +22,7 @@ import paper_numbers
 import pytest
 import readme
 import refresh
+import stacked_tables
 import student
 import yaml
 from docutils import nodes
@@ -352,3 +353,29 @@ def test_links_to_chapters_say_their_number() -> None:
     assert worded.astext() == "the steps" and worded["reftitle"] == "Chapter 5: How far to step"
     assert [other.astext() for other in others] == ["One", "API", "x"]
     assert not any("reftitle" in other for other in others)
+
+
+# ---- stacked_tables ----
+
+
+def table_of(columns: int, cells: int | None = None) -> str:
+    head = "".join(f'<th class="head"><p>h{k}</p></th>' for k in range(columns))
+    body = "".join(f'<td class="text-right"><p>{k}</p></td>' for k in range(columns if cells is None else cells))
+    rows = f'<thead>\n<tr class="row-odd">{head}</tr>\n</thead>\n<tbody>\n<tr class="row-even">{body}</tr>\n</tbody>'
+    return f'<p>a</p><table class="table">\n{rows}\n</table><p>b</p>'
+
+
+def test_each_cell_holds_the_heading_of_its_column() -> None:
+    page = stacked_tables.stack(table_of(3))
+    for k in range(3):
+        assert f'role="cell"><span class="cwn-label" aria-hidden="true">h{k}</span><p>{k}</p></td>' in page
+    assert page.count('role="row"') == 2 and page.count('role="rowgroup"') == 2
+    assert page.count('role="columnheader"') == 3 and '<table class="table cwn-stack" role="table">' in page
+    assert page.startswith("<p>a</p>") and page.endswith("<p>b</p>")
+
+
+def test_other_tables_stay_as_they_are() -> None:
+    for page in (table_of(2), table_of(3).replace("thead", "tbody"), "<table>x</table>"):
+        assert stacked_tables.stack(page) == page
+    odd = stacked_tables.stack(table_of(3, cells=2))
+    assert "cwn-label" not in odd, "a row of other length keeps its cells"
