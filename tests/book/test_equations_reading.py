@@ -87,15 +87,15 @@ def test_fishers_exact_test() -> None:
         return math.comb(n, a) * math.comb(m, trained - a) / math.comb(n + m, trained)
 
     a, b = 5, 1
-    known = {r"P(a)": chance(a), r"\binom{n}{a}": math.comb(n, a), r"\binom{m}{b}": math.comb(m, b)}
-    check("fisher", known | {r"\binom{n + m}{a + b}": math.comb(n + m, a + b)}, *known)
+    known = {r"P(a)": chance(a), r"\binom{k}{a}": math.comb(n, a), r"\binom{l}{b}": math.comb(m, b)}
+    check("fisher", known | {r"\binom{k + l}{a + b}": math.comb(n + m, a + b)}, *known)
     outcomes = [chance(x) for x in range(trained - m, n + 1)]
     assert sum(outcomes) == pytest.approx(1)
     exact = fisher_exact([[a, n - a], [b, m - b]]).pvalue
     assert sum(p for p in outcomes if p <= chance(a) * (1 + 1e-9)) == pytest.approx(exact)
     for runs in (3, 4):
         least = fisher_exact([[runs, 0], [0, runs]]).pvalue
-        check("least", {r"p_{\mathrm{least}}": least, r"\binom{2 n}{n}": math.comb(2 * runs, runs)}, r"\binom{2 n}{n}")
+        check("least", {r"p_{\mathrm{least}}": least, r"\binom{2 k}{k}": math.comb(2 * runs, runs)}, r"\binom{2 k}{k}")
 
 
 @pytest.mark.equation("eq:reading:chance")

@@ -86,6 +86,8 @@ def test_fishers_test_decides_where_no_seed_is_common() -> None:
     assert found.words() == "no seed with which both trained, trained 0/5 and 5/5"
     (three,) = compare({"here": pair([None] * 3, [30.0] * 3)})
     assert three.favours() is None, "three against three cannot tell"
+    (few,) = compare({"here": pair([30.0] * 2, [None] * 10)})
+    assert few.p_trained < 1 - few.level and few.favours() is None, "two runs have no share of the level"
 
 
 @pytest.mark.parametrize(

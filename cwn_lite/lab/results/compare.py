@@ -12,7 +12,7 @@ from .tables import check_one_kind
 LEVEL = 0.95
 """Coverage of all intervals of one verdict together."""
 LEAST_SEEDS = 3
-"""With fewer seeds in common a setting decides nothing."""
+"""With fewer runs of a method a setting decides nothing, with fewer seeds in common its interval does not."""
 GUESSES = 80.0
 """Per cent: a run that ends with a larger test error has not trained. Guessing one of ten classes makes 90 errors."""
 
@@ -43,11 +43,14 @@ class Comparison:
         """Return whether this setting speaks for "the first is better", or against it, or decides nothing (``None``).
 
         For it: the first trains more often, or both train alike and the interval ends below ``margin``. Against it:
-        the first trains less often, or the interval begins above zero and does not end below ``margin``.
+        the first trains less often, or the interval begins above zero and does not end below ``margin``. Nothing is
+        decided by fewer than three runs of a method.
 
         Args:
             margin: points of test error that count as equal: 0 for "better", more for "not worse".
         """
+        if min(self.runs) < LEAST_SEEDS:  # nor does it count where the level is shared
+            return None
         if self.p_trained < 1 - self.level:
             (a, b), (n, m) = self.trained, self.runs
             return a * m > b * n

@@ -93,7 +93,7 @@ def contrasts() -> Iterator[Contrast]:
     for rival in ("bn", "gn"):
         for setting, name in (("points", "points"), ("imagenette", "imagenette-resnet18")):
             yield Contrast("recommended", rival, setting, f"{name}-ours-angular", f"{name}-{rival}-angular")
-    for setting in ("resnet18", *({"cnn16", "resnet20"} - CHOSEN.keys())):
+    for setting in ("resnet18", *sorted({"cnn16", "resnet20"} - CHOSEN.keys())):  # a set alone has no order
         names = (f"angular-{setting}-{method}-lr0.015" for method in ("ours", "bn"))
         yield Contrast("recommended", "bn", setting, *names)
 
