@@ -1,4 +1,4 @@
-"""Tables that a phone can show: each cell also holds its column's heading, which the style sheet shows where rows stack.
+"""Tables that a phone can show: each cell also holds its column's heading, shown where rows stack.
 
 The roles keep a table a table for a screen reader when its rows become blocks. Done on the written pages, because
 Sphinx's writer has no place for either.
