@@ -1,6 +1,7 @@
 """Photographs that workers decode while the network trains: what a step sees, what is said of damaged files."""
 
 import dataclasses
+import multiprocessing
 import shutil
 from pathlib import Path
 
@@ -99,6 +100,8 @@ def test_a_step_sees_the_same_whoever_decodes_and_wherever_it_begins(small: Reci
     assert all(torch.equal(ahead.batch(step)[0], whole[step]) for step in range(4))
     ahead.start(1)
     assert torch.equal(ahead.batch(0)[0], epoch(task(small, files), 1)[:12]), "the stream goes on into the next epoch"
+    ahead.close()
+    assert multiprocessing.active_children() == []
     shares = [task(small, files, world=World(rank, 3)) for rank in range(3)]
     for step in range(4):
         assert torch.equal(torch.cat([share.batch(step)[0] for share in shares]), whole[step])
@@ -115,6 +118,7 @@ def test_a_run_stops_and_goes_on_to_the_same_result(small: Recipe, pictures: Pat
     while resumed is None:
         resumed = run(small, 0, files, dataclasses.replace(options, deadline=0.0, workers=sessions % 2))
         sessions += 1
+        assert multiprocessing.active_children() == [], "a worker outlives its run"
     assert whole is not None and sessions == 8 == len(resumed.sessions)
     assert whole.weights_sha256 == resumed.weights_sha256 and whole.curve == resumed.curve
     assert whole.sessions[0]["samples"] == 80 and 0 < whole.sessions[0]["data_s"] <= whole.sessions[0]["train_s"]
@@ -164,6 +168,7 @@ def test_a_file_that_is_none_stops_the_run_in_one_line_and_nothing_is_lost(
         run(small, 0, files, dataclasses.replace(options, workers=workers, checkpoint_s=0.0))
     assert str(refused.value).startswith(str(file)) and "\n" not in str(refused.value)
     assert not list(options.out.rglob("*.json")), "the recipe is not to blame"
+    assert multiprocessing.active_children() == [], "a worker outlives its run"
     if kind == "cut short":
         file.write_bytes(intact)
         assert run(small, 0, listed(tree), dataclasses.replace(options, workers=workers)) is not None

@@ -128,6 +128,7 @@ def run(recipe: Recipe, seed: int, data: Dataset | Photographs | Clouds, options
         if recipe.method.kind in OF_THE_BATCH:
             identity["processes"] = options.world.size
         trainer = Trainer(recipe, seed, data, options.device, options.world, options.policies, options.workers)
+        held.callback(trainer.task.close)
         saved = _saved(saved_state, identity, options.world)
         earlier = [] if saved is None else _resume(trainer, saved_state, saved)
         if options.compile:

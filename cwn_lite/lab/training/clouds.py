@@ -84,6 +84,9 @@ class CloudTask:
             part = self._world.part(len(labels))
             yield points[part], labels[part]
 
+    def close(self) -> None:
+        """Nothing works ahead."""
+
 
 def _held_out(data: Clouds, validation: int) -> Clouds:
     """Return the data with clouds of the training set in the test set's place, the last of a fixed random order."""

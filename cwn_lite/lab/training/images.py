@@ -92,6 +92,9 @@ class ImageTask:
             part = self._world.part(len(labels))
             yield self.normalize(images[part]), labels[part]
 
+    def close(self) -> None:
+        """Nothing works ahead."""
+
     def normalize(self, images: Tensor) -> Tensor:
         """Return images with the training set's mean and deviation per channel taken out, in channels-last order."""
         x = (images.to(torch.get_default_dtype()) - self._mean) / self._std

@@ -99,6 +99,13 @@ class PhotographTask:
         for batch in self._load(keys, False):
             yield self._ready(batch)
 
+    def close(self) -> None:
+        """End the workers. Left to the garbage collector, torch waits for each of them for five seconds.
+
+        The collector ends the threads that would tell them, before it ends the stream.
+        """
+        self._stream, self._ahead = iter(()), (-1, -1)
+
     def _order(self, epoch: int, step: int) -> Iterator[list[Key]]:
         """Yield for each step, from this one on and without an end, what this process trains on."""
         while True:

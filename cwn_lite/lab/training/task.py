@@ -40,3 +40,6 @@ class Task(Protocol):
 
     def test(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the test set in batches, as many in each process; the last one of a process may be empty."""
+
+    def close(self) -> None:
+        """Let go what works ahead of the run, which has ended or stops."""
