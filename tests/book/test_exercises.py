@@ -55,6 +55,13 @@ def test_graders(broken: Notebook, problem: str) -> None:
     assert grading.grade(broken)[0].startswith(problem)
 
 
+def test_a_stub_finds_nothing_that_a_solution_left() -> None:
+    answer = "### BEGIN SOLUTION\nlevel = 2\n### END SOLUTION"
+    named = replaced(8, code("assert level + offset == 3", "grader"))
+    named["cells"][7]["source"] = answer
+    assert grading.grade(named) == []
+
+
 def test_in_a_process_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "chapter.ipynb"
     path.write_text(json.dumps(replaced(8, code("print(double)", "grader"))))

@@ -7,51 +7,88 @@ because chapters set defaults of torch and matplotlib.
 import contextlib
 import io
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
+from collections.abc import Sequence
+from itertools import takewhile
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import student
 
-from bookcheck.pages import BOOK, ROOT, from_notebook
+from bookcheck.pages import BOOK, Cell, from_notebook
 
-TESTS = Path(__file__).resolve().parents[1]
+# A server that has imported what chapters import, and is forked for each of them.
+KIND = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+PROCESSES = multiprocessing.get_context(KIND)
+IMPORTED = ["torch", "matplotlib.pyplot", "scipy.stats", "sklearn.datasets", "cwn_lite.figures", "cwn_lite.lab"]
 
 
 def check(path: Path, folder: Path = BOOK, timeout: float = 120) -> list[str]:
     """Return the solutions that fail their grader and the stubs that pass."""
-    search = os.pathsep.join(map(str, (TESTS, BOOK / "_ext", ROOT)))
-    environment = os.environ | {"PYTHONPATH": search, "MPLBACKEND": "Agg"}
-    command = [sys.executable, "-m", "bookcheck.grading", str(path.resolve())]
-    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout)
-    if run.returncode != 0:
-        return [f"{path.name} does not run: {run.stderr.strip().splitlines()[-1]}"]
-    problems: list[str] = json.loads(run.stdout)
+    PROCESSES.set_forkserver_preload(IMPORTED)
+    here, there = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_report, args=(path.resolve(), folder, there))
+    process.start()
+    there.close()
+    try:
+        problems: list[str] = here.recv() if here.poll(timeout) else [f"{path.name} takes more than {timeout} s"]
+    except EOFError:
+        process.join()
+        problems = [f"{path.name} does not run: its process ended with {process.exitcode}"]
+    finally:
+        process.kill()
+        process.join()
+        here.close()
     return problems
+
+
+def _report(path: Path, folder: Path, there: Connection) -> None:
+    """Send the problems of a notebook that lies, or might lie, in a folder."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    os.chdir(folder)
+    try:
+        problems = grade(json.loads(path.read_text(encoding="utf-8")))
+    except Exception as error:
+        problems = [f"{path.name} does not run: {type(error).__name__}: {error}"]
+    there.send(problems)
 
 
 def grade(notebook: dict[str, Any]) -> list[str]:
     """Return the problems of one notebook; runs its code in this process."""
-    solved, stripped = run_graders(notebook), run_graders(student.strip(notebook))
-    problems = [f"grader {number}: the solution fails: {failure}" for number, failure in solved.items() if failure]
-    return problems + [f"grader {number}: the stub passes" for number, failure in stripped.items() if not failure]
+    solved, stripped = tagged(notebook), tagged(student.strip(notebook))
+    # What both begin with runs once: some chapters train there.
+    pairs = zip(solved, stripped, strict=True)
+    begun = sum(1 for _ in takewhile(lambda pair: "setup" in pair[0].tags and pair[0].source == pair[1].source, pairs))
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    run_graders(solved[:begun], namespace)
+    before = dict(namespace)
+    failures = run_graders(solved[begun:], namespace)
+    namespace.clear()  # the same one again, which is where functions of the set-up look names up
+    namespace.update(before)
+    stubs = run_graders(stripped[begun:], namespace)
+    problems = [f"grader {number}: the solution fails: {failure}" for number, failure in failures.items() if failure]
+    return problems + [f"grader {number}: the stub passes" for number, failure in stubs.items() if not failure]
 
 
-def run_graders(notebook: dict[str, Any]) -> dict[int, str | None]:
-    """Run the tagged cells in one namespace; return for each grader, by its number, how it failed, or None.
+def tagged(notebook: dict[str, Any]) -> list[Cell]:
+    """Return the cells to run."""
+    return [cell for cell in from_notebook(notebook).code if cell.tags & {"setup", "solution", "grader"}]
+
+
+def run_graders(cells: Sequence[Cell], namespace: dict[str, Any]) -> dict[int, str | None]:
+    """Run cells in a namespace; return for each grader, by its number, how it failed, or None.
 
     Raises:
         Exception: whatever a set-up cell or a solution raises by itself; a stub may say that it is one.
     """
-    namespace: dict[str, Any] = {"__name__": "__main__"}
     verdicts: dict[int, str | None] = {}
-    for cell in from_notebook(notebook).code:
-        if not cell.tags & {"setup", "solution", "grader"}:
-            continue
+    for cell in cells:
         code = compile(cell.source, f"<cell {cell.index}>", "exec")
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             if "grader" in cell.tags:
                 number = len(verdicts) + 1
                 try:
@@ -63,7 +100,3 @@ def run_graders(notebook: dict[str, Any]) -> dict[int, str | None]:
                 with contextlib.suppress(*([NotImplementedError] if "solution" in cell.tags else [])):
                     exec(code, namespace)
     return verdicts
-
-
-if __name__ == "__main__":
-    print(json.dumps(grade(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))))
