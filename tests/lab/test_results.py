@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import math
+import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,8 @@ MACHINE = [
     "CUDA error: an illegal memory access was encountered",
     "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 1",
     "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+    "DataLoader worker (pid 9421) is killed by signal: Terminated. ",
+    "DataLoader worker (pid(s) 9421, 9422) exited unexpectedly",
 ]
 PROGRAM = ["Expected all tensors to be on the same device, but found at least two devices, CUDA and CPU", "the wheels"]
 
@@ -187,6 +191,22 @@ def test_whose_fault_it_is(
     else:
         result = run(tiny, 0, toy, options)
         assert result is not None and result.status == "failed"
+
+
+def test_a_signal_that_reaches_the_workers_first_stops_the_run(
+    tiny: Recipe, toy: Dataset, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`kill -- -GROUP` ends them at once; the run then goes on from its checkpoint another time."""
+
+    def broken(self: Trainer) -> tuple[float, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated. ")
+
+    monkeypatch.setattr(Trainer, "evaluate", broken)
+    assert run(tiny, 0, toy, options) is None
+    assert not list(options.out.rglob("*.json"))
+    monkeypatch.undo()
+    assert run(tiny, 0, toy, options) is not None
 
 
 def test_load_reads_no_file_of_another_recipe(done: Result, options: Options) -> None:

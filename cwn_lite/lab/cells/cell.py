@@ -31,6 +31,7 @@ from . import interrupt, record
 # Not any mention of CUDA: tensors on two devices are the program's fault.
 _OF_THE_MACHINE = re.compile(
     r"CUDA (?:error|driver|out of memory)|CU(?:BLAS|FFT|DNN|SPARSE)_STATUS|cuDNN error|NCCL error|can't allocate memory"
+    r"|DataLoader worker .*(?:killed by signal|exited unexpectedly)"
 )
 
 
@@ -150,6 +151,8 @@ def run(recipe: Recipe, seed: int, data: Dataset | Photographs | Clouds, options
             failure = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             # Where processes share a run, the fault may be another one's; torchrun ends them all.
             if options.world.size > 1 or _machines_fault(error):
+                if stop_asked():  # the signal that asks reached the workers first
+                    return None
                 raise MachineError(f"{recipe.name} seed {seed} stopped: {failure}; nothing is recorded") from error
             trace = traceback.format_exc().encode("utf-8", "backslashreplace")
             write_atomically(cell / "traceback.txt", trace, overwrite=True)
