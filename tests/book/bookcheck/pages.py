@@ -100,10 +100,14 @@ def notebooks() -> tuple[Path, ...]:
     return tuple(path for path in all_paths() if path.suffix == ".ipynb")
 
 
+ONE_PAGE = {"book/verdict"}
+"""A notebook that sums up what the others teach: without objectives, exercises and the like."""
+
+
 def chapters() -> tuple[Path, ...]:
-    """The notebooks that teach: all but those in the table of contents' part Reference."""
+    """The notebooks that teach: all but `ONE_PAGE` and those in the table of contents' part Reference."""
     reference = (ROOT / "_toc.yml").read_text(encoding="utf-8").partition("caption: Reference")[2]
-    listed = set(re.findall(r"file:\s*(\S+)", reference))
+    listed = set(re.findall(r"file:\s*(\S+)", reference)) | ONE_PAGE
     return tuple(path for path in notebooks() if str(path.relative_to(ROOT).with_suffix("")) not in listed)
 
 
