@@ -1,6 +1,8 @@
 """The nearest matrix with orthonormal rows or columns, by matrix products alone."""
 
 import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -63,6 +65,7 @@ def orthogonalize(
     return (out.mT if tall else out).to(matrices.dtype)
 
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Polynomials = tuple[tuple[float, float, float], ...]
 
 
@@ -98,7 +101,13 @@ def _bounded(gram: Tensor) -> tuple[Tensor, Tensor]:
     return gram / bound, bound
 
 
-@torch.compiler.assume_constant_result
+def _constant(function: Function) -> Function:
+    """What torch.compiler.assume_constant_result does, but for importing the compiler, as long as torch itself."""
+    function.__dict__["_dynamo_marked_constant"] = True
+    return function
+
+
+@_constant
 def best_polynomials(accuracy: float, floor: float) -> Polynomials:
     """Return ``(a, b, c)`` of as many odd polynomials as bring ``[floor, 1]`` to ``1 ± accuracy``.
 
