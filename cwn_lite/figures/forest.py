@@ -49,8 +49,8 @@ def draw_forest(
 
     Example:
         >>> fig = draw_forest({"BN": [Interval("digits", -1.0, -1.5, -0.5, 5)]}, xlabel="points", limit=4)
-        >>> fig.axes[0].get_xlim()
-        (-4.0, 4.0)
+        >>> [float(end) for end in fig.axes[0].get_xlim()]
+        [-4.0, 4.0]
     """
     lines = sum(map(len, groups.values()))
     if not lines:
