@@ -1,21 +1,13 @@
 """Every displayed equation of "Ablations: what each part does", read from the page and evaluated."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from bookcheck.equations import formula
-from bookcheck.latex import holds
+from bookcheck.tight import checker
 
-
-def check(label: str, known: dict[str, Any], *wrong: str, rtol: float = 1e-2) -> None:
-    """The page's formula holds, and no longer does when any symbol named in `wrong` has another value."""
-    tex = formula(f"eq:ablations:{label}")
-    assert holds(tex, known, rtol)
-    for name in wrong:
-        assert not holds(tex, known | {name: 1.1 * known[name]}, rtol), name
+check = checker("ablations")
 
 
 @pytest.mark.equation("eq:ablations:interaction")

@@ -9,17 +9,13 @@ import pytest
 import torch
 from bookcheck.equations import formula
 from bookcheck.latex import holds
+from bookcheck.tight import checker
 from torch import Tensor, nn
 
 Symbols = dict[str, Any]
 
 
-def check(label: str, known: Symbols, *wrong: str, rtol: float = 1e-2) -> None:
-    """The page's formula holds, and no longer does when any symbol named in `wrong` has another value."""
-    tex = formula(f"eq:batchnorm:{label}")
-    assert holds(tex, known, rtol)
-    for name in wrong:
-        assert not holds(tex, known | {name: 1.1 * known[name]}, rtol), name
+check = checker("batchnorm")
 
 
 def batch(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from bookcheck.equations import formula
 from bookcheck.latex import holds
+from bookcheck.tight import checker
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,12 +20,7 @@ CHANNELS, SIDE, IMAGES = 64, 40, 3  # large enough that tensors with one value p
 FAN_IN = 9 * CHANNELS
 
 
-def check(label: str, known: Symbols, *wrong: str, rtol: float = 1e-2) -> None:
-    """The page's formula holds, and no longer does when any symbol named in `wrong` has another value."""
-    tex = formula(f"eq:cost:{label}")
-    assert holds(tex, known, rtol)
-    for name in wrong:
-        assert not holds(tex, known | {name: 1.1 * known[name]}, rtol), name
+check = checker("cost")
 
 
 def conv(bias: bool) -> nn.Conv2d:

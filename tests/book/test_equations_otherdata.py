@@ -12,6 +12,7 @@ import pytest
 import torch
 from bookcheck.equations import formula
 from bookcheck.latex import holds
+from bookcheck.tight import checker
 from torch.nn import functional as F
 
 import cwn_lite as cwn
@@ -25,12 +26,7 @@ def rand(*shape: int) -> torch.Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=draw)
 
 
-def check(label: str, known: dict[str, Any], *wrong: str, rtol: float = 1e-2) -> None:
-    """The page's formula holds, and no longer does when any symbol named in `wrong` has another value."""
-    tex = formula(f"eq:otherdata:{label}")
-    assert holds(tex, known, rtol)
-    for name in wrong:
-        assert not holds(tex, known | {name: 1.1 * known[name]}, rtol), name
+check = checker("otherdata")
 
 
 @pytest.mark.equation("eq:otherdata:edgeconv")

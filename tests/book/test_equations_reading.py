@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import Any
 
 import numpy as np
 import pytest
-from bookcheck.equations import formula
-from bookcheck.latex import holds
+from bookcheck.tight import checker
 from scipy import integrate
 from scipy.stats import fisher_exact, norm, ttest_rel
 
@@ -20,12 +18,7 @@ Y = [8.02, 7.99, 8.01, 7.75]
 rng = np.random.default_rng(0)
 
 
-def check(label: str, known: dict[str, Any], *wrong: str, rtol: float = 1e-2) -> None:
-    """The page's formula holds, and no longer does when any symbol named in `wrong` has another value."""
-    tex = formula(f"eq:reading:{label}")
-    assert holds(tex, known, rtol)
-    for name in wrong:
-        assert not holds(tex, known | {name: 1.1 * known[name]}, rtol), name
+check = checker("reading")
 
 
 @pytest.mark.equation("eq:reading:mean-std")

@@ -2,24 +2,18 @@
 
 import itertools
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from bookcheck.equations import formula
 from bookcheck.latex import holds
+from bookcheck.tight import checker
 
 import cwn_lite as cwn
 from cwn_lite.lab.nets.networks import residual_scaling
 
-
-def check(label: str, known: dict[str, Any], *wrong: str, rtol: float = 1e-2) -> None:
-    """The page's formula holds, and no longer does when any symbol named in `wrong` has another value."""
-    tex = formula(f"eq:starting:{label}")
-    assert holds(tex, known, rtol)
-    for name in wrong:
-        assert not holds(tex, known | {name: 1.1 * known[name]}, rtol), name
+check = checker("starting")
 
 
 def channel(gamma: float, beta: float, noise_std: float = 0.0) -> cwn.ScaleBias:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from bookcheck.equations import formula
 from bookcheck.latex import holds
+from bookcheck.tight import checker
 
 import cwn_lite as cwn
 
@@ -21,12 +21,7 @@ def rand(*shape: int) -> torch.Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=rng)
 
 
-def check(label: str, known: dict[str, Any], *wrong: str, rtol: float = 1e-2) -> None:
-    """The page's formula holds, and no longer does when any symbol named in `wrong` has another value."""
-    tex = formula(f"eq:stepping:{label}")
-    assert holds(tex, known, rtol)
-    for name in wrong:
-        assert not holds(tex, known | {name: 1.1 * known[name]}, rtol), name
+check = checker("stepping")
 
 
 def agreeing(k: int, r: float) -> torch.Tensor:

@@ -77,7 +77,7 @@ def test_the_still_figure_draws_these_numbers() -> None:
         assert np.array_equal(others, values[1:]) and np.array_equal(yours, values[:1])
     (stairs,) = fig.axes[2].patches
     # matplotlib's stubs say Patch, and stairs() adds a StepPatch.
-    assert np.array_equal(stairs.get_data().values, shares(company.over_all))  # type: ignore[attr-defined]
+    assert np.array_equal(stairs.get_data().values, shares(company.over_all))  # type: ignore[attr-defined]  # stubs: Patch
     plt.close(fig)
 
 

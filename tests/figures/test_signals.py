@@ -35,7 +35,7 @@ def test_a_wide_random_network_follows_the_recursions(slope: float, centralize: 
     outputs[-1].backward(torch.randn(n, 16, generator=draw, dtype=torch.float64))
     stack = signals(layers=layers, c=c, slope=slope, centralize=centralize, block=block)
     moments = [float(y.detach().square().mean()) for y in outputs]
-    lengths = [float(y.grad.square().sum()) for y in outputs]  # type: ignore[union-attr]
+    lengths = [float(y.grad.square().sum()) for y in outputs]  # type: ignore[union-attr]  # retained
     assert [q / moments[0] for q in moments] == pytest.approx(stack.signal, rel=0.1)
     assert [g / lengths[-1] for g in lengths] == pytest.approx(stack.gradient, rel=0.1)
 

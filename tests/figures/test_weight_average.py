@@ -80,7 +80,7 @@ def test_the_still_figure_draws_these_numbers() -> None:
     assert [math.hypot(*point) for point in points] == pytest.approx([found.steady, 1.0])
     assert all(math.atan2(*point) == pytest.approx(found.lag) for point in points)
     # matplotlib's stubs say Patch, and add_patch() was given circles.
-    assert [patch.radius for patch in ax.patches] == pytest.approx([1.0, found.random])  # type: ignore[attr-defined]
+    assert [patch.radius for patch in ax.patches] == pytest.approx([1.0, found.random])  # type: ignore[attr-defined]  # stubs: Patch
     plt.close(fig)
 
 

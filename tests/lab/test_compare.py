@@ -22,7 +22,7 @@ Pair = tuple[list[Result], list[Result]]
 
 def pair(a: list[float | None], b: list[float | None]) -> Pair:
     """Return runs with these errors; ``None`` diverged."""
-    return tuple(  # type: ignore[return-value]
+    return tuple(  # type: ignore[return-value]  # of two
         [result(recipe, seed, error, "diverged" if error is None else "done") for seed, error in enumerate(errors)]
         for recipe, errors in ((FIRST, a), (SECOND, b))
     )
