@@ -26,7 +26,7 @@ def orthogonalize(
             The Gram matrix holds squares, so in float32 values under about 1e-3 are lost in rounding.
         dtype: of the products. ``None`` is float32 or better. In ``torch.bfloat16``, which GPUs multiply many times
             faster, the Gram matrix is made anew in each step, since rounding would hide small values behind large
-            ones; the largest singular values may then end a tenth or two off.
+            ones, and ends are within ``1 ± accuracy`` for singular values of at least about twice ``floor``.
 
     Returns:
         ``(..., rows, n)``, in the dtype of ``matrices``.
@@ -67,6 +67,8 @@ def orthogonalize(
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Polynomials = tuple[tuple[float, float, float], ...]
+MARGIN = 1.02
+"""By how much rounding to 16 bits may enlarge a singular value within a step."""
 
 
 def _by_gram(x: Tensor, polynomials: Polynomials) -> Tensor:
@@ -84,13 +86,19 @@ def _by_gram(x: Tensor, polynomials: Polynomials) -> Tensor:
 
 
 def _by_rows(x: Tensor, polynomials: Polynomials) -> Tensor:
-    """Two products with the matrix in each step; rounding stays where it arises."""
+    """Two products with the matrix in each step; rounding stays where it arises.
+
+    A polynomial is steep beyond the end of its interval, where rounding may push the largest values: they are shrunk
+    by a margin first. Sums of products are rounded once, which ``baddbmm`` sees to.
+    """
     _, bound = _bounded(x @ x.mT)
-    x = x * bound.rsqrt()
-    for a, b, c in polynomials:
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return x
+    flat = (x * bound.rsqrt()).flatten(0, -3) if x.ndim > 2 else (x * bound.rsqrt())[None]
+    for step, (a, b, c) in enumerate(polynomials):
+        shrink = 1 / MARGIN if step + 1 < len(polynomials) else 1.0
+        gram = flat @ flat.mT
+        factor = torch.baddbmm(gram, gram, gram, beta=b * shrink**3, alpha=c * shrink**5)
+        flat = torch.baddbmm(flat, factor, flat, beta=a * shrink)
+    return flat.reshape(x.shape)
 
 
 def _bounded(gram: Tensor) -> tuple[Tensor, Tensor]:

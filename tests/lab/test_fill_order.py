@@ -31,12 +31,21 @@ def test_each_method_once_before_any_twice(options: Options) -> None:
 def test_a_gpu_begins_with_what_a_reader_needs_first(options: Options) -> None:
     gpu = dataclasses.replace(options, device=torch.device("cuda"))
     order = names(gpu, 3)
-    five = ("ours", "bn", "gn", "ws+bn", "ws+gn")
-    for start, end in ((0, "e30"), (15, "e200")):
-        assert order[start : start + 15] == [(f"cnn-{m}-{end}", seed) for seed in range(3) for m in five]
+    both = ("ours", "bn")
+    names_of_both = (*(f"cnn-{m}-e30" for m in both), *(f"angular-cnn-{m}-lr0.015" for m in both))
+    assert order[:12] == [(name, seed) for seed in range(3) for name in names_of_both]
+    assert order[12:21] == [(f"cnn-{m}-e30", seed) for seed in range(3) for m in ("gn", "ws+bn", "ws+gn")]
     first = [
         next(k for k, (name, _) in enumerate(order) if name.startswith(family))
-        for family in ("cnn-plain", "ablate-cnn", "resnet110", "batch-cnn", "wrn28x10", "ablate-wrn28x10")
+        for family in (
+            "angular-cnn-cwn",
+            "cnn-ours-e200",
+            "cnn-plain",
+            "ablate-cnn",
+            "resnet110",
+            "batch-cnn",
+            "wrn28x10",
+        )
     ]
     assert first == sorted(first)
 

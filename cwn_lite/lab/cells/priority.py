@@ -13,7 +13,9 @@ from ..recipes.paper import FIVE
 _SMALL_CNN_FIVE = tuple(f"cnn-{method}-e30" for method in FIVE)
 _CNN_FIVE = tuple(f"cnn-{method}-e200" for method in FIVE)
 GPU: tuple[tuple[str, ...], ...] = (
+    ("cnn-bn-e30", "cnn-ours-e30", "angular-cnn-bn-lr0.015", "angular-cnn-ours-lr0.015"),
     _SMALL_CNN_FIVE,
+    ("angular-cnn-*",),
     _CNN_FIVE,
     ("cnn-*-e30", "cnn-*-e200"),
     ("ablate-cnn-*",),
@@ -48,7 +50,7 @@ CPU: tuple[tuple[str, ...], ...] = (
     ("resnet20-*",),
     ("points-*",),
     ("imagenette-*",),
-    ("angular-*",),
+    ("angular-cnn16-*", "angular-resnet*"),
     ("versus-*",),
     ("search-*",),
     ("noise-*",),

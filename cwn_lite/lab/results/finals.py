@@ -15,6 +15,7 @@ NETWORKS = {
     "cnn16": "9-layer CNN, a quarter of the paper's width",
     "resnet20": "ResNet-20",
     "resnet18": "torchvision's `resnet18`",
+    "cnn": "the paper's 9-layer CNN, on a GPU",
 }
 """Network of a final -> what it is called."""
 

@@ -1,0 +1,175 @@
+"""What holds on a CPU holds on a GPU, and the host does not wait for it."""
+
+import copy
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import cwn_lite as cwn
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+GPU = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def network() -> nn.Module:
+    """A small convolutional network whose batch norms were replaced, two weights of it of one shape."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for inputs, outputs in ((3, 16), (16, 32), (32, 32)):
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+    return cwn.replace_batchnorm(model, c=cwn.C_CENTERED)
+
+
+def sgd(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, fused=True)
+
+
+def angular(model: nn.Module) -> torch.optim.Optimizer:
+    return cwn.AngularMuon(cwn.angular_groups(model, lr=0.02))
+
+
+OPTIMIZERS: list[Callable[[nn.Module], torch.optim.Optimizer]] = [sgd, angular]
+both = pytest.mark.parametrize("make", OPTIMIZERS)
+
+
+def batch(device: torch.device) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    x, y = torch.randn(32, 3, 16, 16, generator=generator), torch.randint(10, (32,), generator=generator)
+    return x.to(device), y.to(device)
+
+
+@pytest.fixture
+def exact() -> Iterator[None]:
+    """Float32 as a CPU has it, without the GPU's shorter products."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@pytest.mark.usefixtures("exact")
+def test_a_projection_is_that_of_a_cpu() -> None:
+    weight = torch.randn(64, 288)
+    on_gpu = weight.clone().to(GPU)
+    cwn.project_(weight), cwn.project_(on_gpu)
+    torch.testing.assert_close(on_gpu.cpu(), weight, rtol=0, atol=1e-6)
+
+
+@pytest.mark.usefixtures("exact")
+def test_sgd_goes_where_it_goes_on_a_cpu() -> None:
+    ends = []
+    for device in (torch.device("cpu"), GPU):
+        model = network().to(device)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+        cwn.constrain(optimizer, model)
+        x, y = batch(device)
+        for _ in range(5):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        ends.append([p.detach().cpu() for p in model.parameters()])
+    for ours, theirs in zip(*ends, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+
+
+def test_orthogonalized_in_bfloat16() -> None:
+    matrices = torch.randn(4, 64, 288, device=GPU)
+    values = torch.linalg.svdvals(cwn.orthogonalize(matrices, dtype=torch.bfloat16))
+    assert values.min() > 0.9 and values.max() < 1.1
+
+
+@both
+def test_training_in_bfloat16_stays_on_the_set_and_learns(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
+    model = network().to(GPU, memory_format=torch.channels_last)  # type: ignore[call-overload]  # as torch's stubs say
+    optimizer = make(model)
+    constraint = cwn.constrain(optimizer, model)
+    x, y = batch(GPU)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+    assert constraint.violation() < 1e-5
+
+
+@both
+def test_the_host_does_not_wait(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
+    model = network().to(GPU)
+    optimizer = make(model)
+    cwn.constrain(optimizer, model)
+    x, y = batch(GPU)
+    for waits in (True, False, False):  # the first step makes the state
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        torch.cuda.set_sync_debug_mode("default" if waits else "error")
+        try:
+            optimizer.step()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@both
+def test_a_scaler_skips_a_step_with_infinite_gradients(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
+    model = network().to(GPU)
+    optimizer, scaler = make(model), torch.amp.GradScaler("cuda", init_scale=2.0**40)
+    cwn.constrain(optimizer, model)
+    x, y = batch(GPU)
+    before = copy.deepcopy(model.state_dict())
+    for step in range(60):
+        optimizer.zero_grad()
+        with torch.autocast("cuda", torch.float16):
+            loss = F.cross_entropy(model(x), y)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        if step == 0:
+            assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items()), "2^40 overflows float16"
+    assert scaler.get_scale() < 2.0**40
+    assert any(not torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert all(v.isfinite().all() for v in model.state_dict().values())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+@both
+def test_a_compiled_network_as_a_cuda_graph(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
+    model = network().to(GPU)
+    optimizer = make(model)
+    constraint = cwn.constrain(optimizer, model)
+    constraint.compile()
+    compiled = torch.compile(model, mode="reduce-overhead", dynamic=False)
+    x, y = batch(GPU)
+    losses = []
+    for _ in range(20):
+        optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(compiled(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.95 * losses[0]
+    assert constraint.violation() < 1e-5
+
+
+@both
+def test_a_state_goes_from_one_device_to_the_other(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
+    model = network()
+    optimizer = make(model)
+    x, y = batch(torch.device("cpu"))
+    F.cross_entropy(model(x), y).backward()
+    optimizer.step()
+    other = network().to(GPU)
+    taken = make(other)
+    taken.load_state_dict(optimizer.state_dict())
+    other.load_state_dict(model.state_dict())
+    cwn.constrain(taken, other)
+    x, y = batch(GPU)
+    F.cross_entropy(other(x), y).backward()
+    taken.step()
+    assert all(p.isfinite().all() for p in other.parameters())
