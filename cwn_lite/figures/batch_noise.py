@@ -1,4 +1,4 @@
-"""The noise of a batch statistic: what batch norm divides by, drawn many times, beside the noise on the scale of ours.
+"""The noise of a batch statistic: what batch norm divides by, drawn many times, beside the noise on the scale of CWO.
 
 The twin of the explorable ``batch-noise``: the same draws, number by number.
 """
@@ -35,11 +35,11 @@ class Noise:
 
     Attributes:
         factors: what the signal is multiplied by, one per draw.
-        spread: standard deviation over the draws of ``σ_B / σ_y`` (batch norm) or of ``1 + η`` (ours).
+        spread: standard deviation over the draws of ``σ_B / σ_y`` (batch norm) or of ``1 + η`` (CWO).
         rule: what the formula says it is: ``½ √((κ − 1) / N)``, or ``σ``.
         square: mean square of the factor by its law: ``N / (N − 3)`` of normal samples, infinite for three or fewer and
-            where all samples can be 0; ``1 + σ²`` for ours.
-        offset: standard deviation of ``(m_B − m) / σ_y``, 0 for ours.
+            where all samples can be 0; ``1 + σ²`` for CWO.
+        offset: standard deviation of ``(m_B − m) / σ_y``, 0 for CWO.
         far: share of the factors below ½ or above 2.
     """
 
@@ -74,12 +74,12 @@ def moments(kind: str) -> tuple[float, float, float]:
 
 
 def batch_noise(*, size: int = 4, kind: str = "normal", sigma: float | None = None) -> dict[str, Noise]:
-    """Return the noise of batch norm on ``N`` samples and that of ours, over 2,000 draws.
+    """Return the noise of batch norm on ``N`` samples and that of CWO, over 2,000 draws.
 
     Args:
         size: number of samples ``N``, one of `SIZES`.
         kind: distribution of a sample, one of `KINDS`.
-        sigma: noise ``σ`` of ours; ``None`` is ``1/√(2N)``.
+        sigma: noise ``σ`` of CWO; ``None`` is ``1/√(2N)``.
 
     Returns:
         ``"bn"`` and ``"ours"``.

@@ -226,7 +226,7 @@ def _panel(ax: Axes, key: str, values: list[float], level: list[float], fixed: l
     ax.set(yscale="log", ylim=(low, high), ylabel=_NAMES[key])
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.minorticks_off()
-    ends = {LABELS["ws-scaled"]: values[-1], "equilibrium": level[-1], "CWO": fixed[-1]}
+    ends = {LABELS["ws-scaled"]: values[-1], "equilibrium": level[-1], LABELS["ours"]: fixed[-1]}
     seen = sorted((math.log10(v), name) for name, v in ends.items() if low <= v <= high)
     at, gap = [height for height, _ in seen], math.log10(high / low) / 9
     for i in range(1, len(at)):

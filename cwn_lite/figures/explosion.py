@@ -25,7 +25,7 @@ LEARNING_RATE, STEPS = 0.1, 1000
 LIMITS = {"rms": (1e-4, 1e8), "gradient": (1e-6, 1e10)}
 """The fixed ends of both axes, as in explorables/explosion-plot.js."""
 
-_NAMES = {"ws": LABELS["ws"], "ours": "CWO"}
+_NAMES = {"ws": LABELS["ws"], "ours": LABELS["ours"]}
 _TITLES = {"rms": "Activations: RMS of $y_l$", "gradient": "Gradients: $\\|\\partial L/\\partial w_l\\|$"}
 _MARKERS = {"ws": "s", "ours": "o"}
 
@@ -61,7 +61,7 @@ def profiles(
 
     ``y_l = ŵ_l h_{l-1}``, ``h_l = ReLU(y_l)``, ``h_0 = x``; the loss is the mean over the batch of ``⟨a, y_L⟩``.
     ``ŵ`` is the standardized row (Eq. 15-17) times ``gain / √n``. The trained row behind it has the standard deviation
-    ``σ (1 − 0.1 decay)^1000``, and its gradient is that of Eq. 18-19. The rows of ours have the same directions and
+    ``σ (1 − 0.1 decay)^1000``, and its gradient is that of Eq. 18-19. The rows of CWO have the same directions and
     ``‖w‖² = 2``; their gradient is the part along the constraint set, without its mean and its radial part.
 
     Both gradients differ by one factor in all layers: ``(gain / √2)^depth · √(2/n) / σ``.

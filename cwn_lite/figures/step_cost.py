@@ -1,4 +1,4 @@
-"""What one training step moves between memory and arithmetic in one layer: plain, normalized, and ours.
+"""What one training step moves between memory and arithmetic in one layer: plain, normalized, and CWO.
 
 The twin of the explorable ``step-cost``: the same table of passes, the same bytes.
 """
@@ -60,8 +60,8 @@ EXTRA_PASSES: dict[str, tuple[str, ...]] = {
 
 NAMES = {
     "plain": "plain",
-    "fused": "ours, fused",
-    "unfused": "ours, not fused",
+    "fused": "CWO, fused",
+    "unfused": "CWO, not fused",
     "gn": "group norm",
     "bn": "batch norm",
 }
@@ -143,7 +143,7 @@ def step_bytes(channels: int = 64, kernel: int = 3, side: int = 8, batch: int = 
 
 
 def break_even(channels: int = 64, kernel: int = 3, side: int = 8, batch: int = 128) -> tuple[int, float]:
-    """Return batch × positions and 1.75 × fan-in: ours, fused, moves less than batch norm where the first is larger.
+    """Return batch × positions and 1.75 × fan-in: CWO, fused, moves less than batch norm where the first is larger.
 
     ``14 W < 8 A``  is  ``N S² > 1.75 C k²``.
 
@@ -196,7 +196,7 @@ def draw_step_cost(**settings: int) -> Figure:
 
     Example:
         >>> [label.get_text() for label in draw_step_cost(batch=32).axes[0].get_yticklabels()][:2]
-        ['plain', 'ours, fused']
+        ['plain', 'CWO, fused']
     """
     moved = step_bytes(**settings)
     largest = max(side.total for side in moved.values())

@@ -43,7 +43,7 @@ DASHES: dict[str, tuple[float, ...]] = {
 """Method -> dash pattern in multiples of the line width; empty is solid. For `ax.plot(..., dashes=...)`."""
 
 LABELS = {
-    "ours": "ours",
+    "ours": "CWO",
     "bn": "BN",
     "gn": "GN",
     "ws": "WS",

@@ -23,7 +23,6 @@ QUANTITIES = {
 }
 """What a cell may show, by its name in the figure; the colour always tells how many runs train."""
 
-NAMES = {**LABELS, "ours": "CWO"}
 SHADES = tuple(to_hex(color) for color in plt.get_cmap("cividis")([0.0, 0.4, 0.7, 1.0]))
 """The grounds of cells in which none of three runs trains, one, two, and all; as in ``training-grid.css``."""
 
@@ -140,7 +139,7 @@ def draw_training_grid(cells: Sequence[Mapping[str, Any]], methods: Sequence[str
                 here = [cell for cell in found if (cell["layers"], cell["decay"]) == (layers, decay)]
                 _panel(ax, here, rates, sorted({cell["length"] for cell in found}), quantity)
                 if i == 0:
-                    ax.set_title(NAMES.get(method, method), fontsize=10, loc="center")
+                    ax.set_title(LABELS.get(method, method), fontsize=10, loc="center")
             line[0].set_ylabel(f"{layers} layers,\n{f'decay {decay:g}' if decay else 'no decay'}\nrate", fontsize=9)
         fig.supxlabel("length of the first rows (He = 1)", fontsize=9)
     return fig

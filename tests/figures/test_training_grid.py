@@ -12,7 +12,7 @@ import pytest
 from cwn_lite import figures
 from cwn_lite.figures.explorable import MODULES, explorable_html
 from cwn_lite.figures.style import luminance
-from cwn_lite.figures.training_grid import NAMES, QUANTITIES, SHADES, TRAINS, cell_value, draw_training_grid, shade
+from cwn_lite.figures.training_grid import QUANTITIES, SHADES, TRAINS, cell_value, draw_training_grid, shade
 
 RUNS = [None, 49.9, 50.0, 2.1]
 
@@ -77,7 +77,7 @@ def test_the_moving_figure_has_the_same_constants() -> None:
     style = (MODULES / "training-grid.css").read_text(encoding="utf8")
     for i, ground in enumerate(SHADES):
         assert f"shade-{i} {{ background: {ground}; color: {figures.ink_on(ground)}; }}" in style
-    assert NAMES["ours"] == "CWO"
+    assert figures.LABELS["ours"] == "CWO"
 
 
 def test_the_fragment_is_whole_alone_and_asks_nothing_of_the_network() -> None:

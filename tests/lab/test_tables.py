@@ -35,7 +35,7 @@ def test_mean_deviation_and_paper() -> None:
     assert (first.diverged, first.failed, first.paper) == (1, 1, 5.5)
     assert (second.n, second.std, second.paper) == (1, None, 5.36)
     assert tables.table(rows, PAPER).splitlines()[2:] == [
-        "| Ours | cnn-ours-e200 | CIFAR-10 | 3 | 5.90 ± 0.13 | 1 (and 1 failed) | 5.50 |",
+        "| CWO | cnn-ours-e200 | CIFAR-10 | 3 | 5.90 ± 0.13 | 1 (and 1 failed) | 5.50 |",
         "| BN | cnn-bn-e200 | CIFAR-10 | 1 | 5.00 | 0 | 5.36 |",
     ]
 

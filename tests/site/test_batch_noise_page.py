@@ -17,7 +17,7 @@ from cwn_lite.figures.batch_noise import BINS, KINDS, SIZES, batch_noise, histog
 from cwn_lite.figures.draws import normals
 from cwn_lite.figures.explorable import bundle
 
-ALT = "Two histograms of the factor on the signal in training, of batch norm and of ours, and their spread."
+ALT = "Two histograms of the factor on the signal in training, of batch norm and of CWO, and their spread."
 FIGURE = figures.explorable_html("batch-noise", {}, alt=ALT, static=figures.draw_batch_noise())
 pytestmark = pytest.mark.site
 
@@ -79,7 +79,7 @@ def test_every_input_answers_to_the_keyboard(open_page: Opener) -> None:
     page = open_page(FIGURE)
     figure = page.locator("figure.explorable")
     check(figure, size=4)
-    samples, noise = slider(figure, "samples N"), slider(figure, "noise of ours σ")
+    samples, noise = slider(figure, "samples N"), slider(figure, "noise of CWO σ")
     samples.focus()
     page.keyboard.press("ArrowRight")
     assert samples.get_attribute("aria-valuetext") == "5 samples"
@@ -114,13 +114,13 @@ def test_what_is_said_and_what_lies_beyond(open_page: Opener) -> None:
     expect(status).to_contain_text("With 4 normal samples, batch norm’s divisor scatters by 0.34", timeout=SLOW)
     figure.get_by_role("combobox").select_option("relu")
     slider(figure, "samples N").fill("0")
-    slider(figure, "noise of ours σ").fill("0")
+    slider(figure, "noise of CWO σ").fill("0")
     expect(status).to_contain_text("With 2 samples behind a ReLU", timeout=SLOW)
     noise = batch_noise(size=2, kind="relu", sigma=1.0)
-    expect(status).to_contain_text(f"ours, with σ = 1.00, in {100 * noise['ours'].far:.0f}", timeout=SLOW)
+    expect(status).to_contain_text(f"CWO, with σ = 1.00, in {100 * noise['ours'].far:.0f}", timeout=SLOW)
     above, below = histogram(noise["bn"].factors)[2], histogram(noise["ours"].factors)[1]
     said = figure.locator(".beyond").all_text_contents()
-    shares = [float(text.strip("←→ %\u00a0")) for text in said]  # above batch norm's axis; below and above ours
+    shares = [float(text.strip("←→ %\u00a0")) for text in said]  # above batch norm's axis; below and above CWO's
     assert shares[:2] == pytest.approx([100 * above, 100 * below], abs=0.051) and len(shares) == 3
     label = figure.locator("svg.batch-noise").get_attribute("aria-label") or ""
     assert "Two histograms" in label and "With 2 samples behind a ReLU" in label
@@ -150,7 +150,7 @@ def test_nothing_sticks_out_overlaps_or_moves_away(open_page: Opener, width: int
     for at, kind, sigma in (("0", "relu", "0"), ("17", "normal", "-2"), ("2", "normal", "0")):
         figure.get_by_role("combobox").select_option(kind)
         slider(figure, "samples N").fill(at)
-        slider(figure, "noise of ours σ").fill(sigma)
+        slider(figure, "noise of CWO σ").fill(sigma)
         page.wait_for_timeout(250)  # until the summary has spoken
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         boxes = boxes_apart(figure.locator("svg.batch-noise > text"), down=4)

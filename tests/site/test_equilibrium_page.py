@@ -235,7 +235,7 @@ def test_the_cursor_reads_a_step_by_mouse_and_by_keyboard(open_page: Opener) -> 
     step = int((cursor.get_attribute("aria-valuetext") or "").removeprefix("step "))
     assert 3 < step < 100
     check(figure, step=step)
-    # The beads stand on the lines: of the row and of ours, in each of the three panels.
+    # The beads stand on the lines: of the row and of CWO, in each of the three panels.
     assert figure.locator(".bead-path").count() == figure.locator(".bead-ours").count() == 3
 
 

@@ -254,7 +254,7 @@ def test_the_curves_answer(open_page: Opener) -> None:
             got = figure.locator(f'tr[data-method="{method}"] data').evaluate_all("all => all.map(d => d.value)")
             expected = [np.mean(values), np.std(values, ddof=1), len(values)]
             assert [float(x) for x in got] == pytest.approx(expected, abs=1e-12)
-        said = f"At epoch {epoch}, {metric.replace('_', ' ')}: ours"
+        said = f"At epoch {epoch}, {metric.replace('_', ' ')}: CWO"
         expect(figure.get_by_role("status")).to_contain_text(said, timeout=SLOW)
 
     check(9, "test_error")

@@ -21,7 +21,7 @@ from cwn_lite.figures.explosion import LIMITS, Profiles, profiles
 
 pytestmark = pytest.mark.site
 
-ALT = "Activations and gradients against the layer of a deep network, with Weight Standardization and with ours."
+ALT = "Activations and gradients against the layer of a deep network, with Weight Standardization and with CWO."
 N, LAYERS, BATCH = 12, 24, 8
 GAIN, DEPTH, SIGMA, DECAY = "gain κ = ‖ŵ‖", "depth", "standard deviation σ", "weight decay λ"
 START = {"sigma": 0.01, "depth": 16, "gain": math.sqrt(N), "decay": 0.0}

@@ -153,8 +153,8 @@ def test_what_is_said(open_page: Opener) -> None:
         fused, bn = moved["fused"].extra, moved["bn"].extra
         factor = f"{max(fused, bn) / min(fused, bn):#.3g}".rstrip(".")
         expect(status).to_contain_text(
-            f"ours (fused) moves {readable(fused)} and batch norm {readable(bn)}: "
-            f"{'ours' if fused < bn else 'batch norm'} moves less, by a factor of {factor}.",
+            f"CWO (fused) moves {readable(fused)} and batch norm {readable(bn)}: "
+            f"{'CWO' if fused < bn else 'batch norm'} moves less, by a factor of {factor}.",
             timeout=SLOW,
         )
         expect(status).to_contain_text(f"= {ours:,} against 1.75 × ")

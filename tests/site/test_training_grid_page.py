@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, expect
 
 from cwn_lite import figures
 from cwn_lite.figures.explorable import bundle
-from cwn_lite.figures.training_grid import NAMES, QUANTITIES, cell_value, shade
+from cwn_lite.figures.training_grid import QUANTITIES, cell_value, shade
 
 ALT = "A heat map of trainings by learning rate and length of the first rows."
 LENGTHS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0)
@@ -33,7 +33,7 @@ def make_cells() -> list[dict[str, Any]]:
 
 
 CELLS = make_cells()
-DATA = {"cells": CELLS, "names": NAMES}
+DATA = {"cells": CELLS, "names": figures.LABELS}
 FIGURE = figures.explorable_html(
     "training-grid", DATA, alt=ALT, static=figures.draw_training_grid(CELLS, ("ws-scaled", "ours"))
 )

@@ -119,7 +119,7 @@ def test_peak_memory_is_the_most_at_one_time() -> None:
 
 
 def test_peak_memory_of_a_step() -> None:
-    """Fused ours keeps no activation that a plain network does not keep; batch norm keeps the input of each."""
+    """Fused, CWO keeps no activation that a plain network does not keep; batch norm keeps the input of each."""
     peaks = {}
     for method in ("plain", "ours", "bn", "ours, not fused"):
         once = step("cnn16", method, 32, CPU)

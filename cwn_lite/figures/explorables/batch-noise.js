@@ -1,13 +1,13 @@
-// Two factors on a signal in training: the one that batch norm inherits from N samples, and the one that ours draws.
+// Two factors on a signal in training: the one that batch norm inherits from N samples, and the one that CWO draws.
 
 import { announcer, format, h, math, onWidth, set, show } from "./shared.js";
 import { powerSlider } from "./equilibrium-controls.js";
 import { BINS, KINDS, SIZES, histogram, simulate, statistics } from "./batch-noise-draws.js";
 
-const START = { kind: "normal", size: 4, sigma: null }; // without a σ of its own, ours follows batch norm
+const START = { kind: "normal", size: 4, sigma: null }; // without a σ of its own, CWO follows batch norm
 const PANELS_OF_NOISE = [
   { key: "bn", title: "batch norm: ", symbol: "σ_y / σ_B" },
-  { key: "ours", title: "ours: ", symbol: "1 + η" },
+  { key: "ours", title: "CWO: ", symbol: "1 + η" },
 ];
 const LEFT_EDGE = 8;
 const HEAD = 30;
@@ -24,7 +24,7 @@ export function render(el, data) {
   range.addEventListener("input", () => change({ size: SIZES[range.valueAsNumber] }));
   const size = h("label", { class: "explorable-slider" }, h("span", {}, "samples ", math("N")), rangeText, range);
   const kind = h("select", { "aria-label": "distribution of a sample", change: () => change({ kind: kind.value }) }, ...Object.entries(KINDS).map(([value, name]) => h("option", { value }, name)));
-  const noise = powerSlider({ label: "noise of ours σ", low: -2, high: 0, input: (sigma) => change({ sigma }) });
+  const noise = powerSlider({ label: "noise of CWO σ", low: -2, high: 0, input: (sigma) => change({ sigma }) });
   const follow = h("input", { type: "checkbox", change: () => change({ sigma: follow.checked ? null : now.sigma }) });
   const inputs = h(
     "div",
@@ -44,7 +44,7 @@ export function render(el, data) {
   const table = h(
     "table",
     {},
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "over 2,000 draws"), h("th", { scope: "col" }, "batch norm"), h("th", { scope: "col" }, "ours"))),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "over 2,000 draws"), h("th", { scope: "col" }, "batch norm"), h("th", { scope: "col" }, "CWO"))),
     h(
       "tbody",
       {},
@@ -95,7 +95,7 @@ function tellNoise({ kind, size }, { sigma, bn, ours }) {
   return (
     `With ${size} ${samples}, batch norm’s divisor scatters by ${format(bn.spread, 2)} of its true value (the rule: ${format(bn.rule, 2)}), ` +
     `and its offset by ${format(bn.offset, 2)}. ` +
-    `In ${part(bn.far)} of the draws it more than doubles or halves the signal; ours, with σ = ${format(sigma, 2)}, in ${part(ours.far)}.`
+    `In ${part(bn.far)} of the draws it more than doubles or halves the signal; CWO, with σ = ${format(sigma, 2)}, in ${part(ours.far)}.`
   );
 }
 

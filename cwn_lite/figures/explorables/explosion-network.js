@@ -1,8 +1,8 @@
-// A deep ReLU network behind Weight Standardization, and ours, forwards and backwards in float64. Pure functions.
+// A deep ReLU network behind Weight Standardization, and CWO, forwards and backwards in float64. Pure functions.
 
 import { centre, dot, norm, project, scale, subtract } from "./projection.js";
 
-const OURS = 2; // ‖w‖² of our rows
+const OURS = 2; // ‖w‖² of CWO's rows
 const DECAY = { lr: 0.1, steps: 1000 };
 
 // Both networks layer by layer, as cwn_lite/figures/explosion.py has them from autograd.
@@ -68,7 +68,7 @@ function combine(factors, vectors) {
 // The factor from one layer's RMS to the next: geometric mean from the first layer to the last.
 export const growth = (rms) => (rms.at(-1) / rms[0]) ** (1 / (rms.length - 1));
 
-// The two causes of a gradient larger than ours, the same in every layer: their product is the whole difference.
+// The two causes of a gradient larger than CWO's, the same in every layer: their product is the whole difference.
 export function causes({ sigma, depth, gain, n }) {
   return { gain: (gain / Math.sqrt(OURS)) ** depth, sigma: Math.sqrt(OURS / n) / sigma };
 }

@@ -90,7 +90,7 @@ function beads(key, values, x, y) {
   return parts;
 }
 
-// Beside the last layer: the names, and under the gradients how far each cause carries them away from ours.
+// Beside the last layer: the names, and under the gradients how far each cause carries them away from CWO's.
 function labels({ key }, { shown, bare, growths, causes, unit, x, y }) {
   const end = (values) => y.clamp(values.at(-1));
   const last = x(bare.length);
@@ -102,7 +102,7 @@ function labels({ key }, { shown, bare, growths, causes, unit, x, y }) {
     parts.push(arrow("gain", last + 11, from, via), arrow("sigma", last + 11, via, to));
     items.push({ y: (from + via) / 2, name: "cause cause-gain", text: `gain ×${tell(causes.gain)}` });
     items.push({ y: (via + to) / 2, name: "cause cause-sigma", sign: "*σ*", text: ` ×${tell(causes.sigma)}` });
-    // Where they meet, they keep the order of the way from ours to WS.
+    // Where they meet, they keep the order of the way from CWO to WS.
     for (const [i, rank] of [3, 0, 1, 2].entries()) items[i].y += rank * 0.01 * Math.sign(to - from);
   }
   const placed = spread(items.map((item) => item.y), 16, y.high + 6, y.low - 6);

@@ -62,7 +62,7 @@ export function stepBytes({ channels, kernel, side, batch }) {
   return Object.fromEntries(Object.entries(EXTRA_PASSES).map(([method, names]) => [method, of(names)]));
 }
 
-// Ours, fused, moves less than batch norm where `positions` of the whole batch exceed `factor` × fan-in.
+// CWO, fused, moves less than batch norm where `positions` of the whole batch exceed `factor` × fan-in.
 export function breakEven({ channels, kernel, side, batch }) {
   const factor = sum(EXTRA_PASSES.fused.map((name) => PASSES[name].weights)) / PASSES.bn.activations;
   return { positions: batch * side ** 2, factor, fanIn: channels * kernel ** 2 };

@@ -12,7 +12,7 @@ const TICKS = 26;
 
 // Names and totals stand beside the bars, and above them where the page is narrow.
 function layout(width) {
-  if (width >= WIDE) return { left: 108, right: width - 146, row: 38, above: 0 };
+  if (width >= WIDE) return { left: 120, right: width - 146, row: 38, above: 0 };
   return { left: 1, right: width - 1, row: 52, above: 20 };
 }
 

@@ -1,4 +1,4 @@
-// What a training step moves in one layer, method by method: activations weigh on normalization, weights on ours.
+// What a training step moves in one layer, method by method: activations weigh on normalization, weights on CWO.
 
 import { announcer, format, h, onWidth, set } from "./shared.js";
 import { magnitude } from "./equilibrium-controls.js";
@@ -8,7 +8,7 @@ import { PARTS, drawBars, swatch } from "./step-cost-plot.js";
 const START = LAYERS[1][1];
 const LISTS = { channels: CHANNELS, kernel: KERNELS, side: SIDES, batch: BATCHES };
 const OWN = "own choice";
-const NAMES_OF_METHODS = { plain: "plain", fused: "ours, fused", unfused: "ours, not fused", gn: "group norm", bn: "batch norm" };
+const NAMES_OF_METHODS = { plain: "plain", fused: "CWO, fused", unfused: "CWO, not fused", gn: "group norm", bn: "batch norm" };
 const KEYS = { convolution: "convolution", sgd: "SGD with momentum", per_activation: "extra for each activation", per_weight: "extra for each weight" };
 
 export function render(el, data) {
@@ -84,9 +84,9 @@ function compare({ channels, kernel, side, batch }, { fused, bn }) {
   const [small, large] = [fused.extra, bn.extra].sort((a, b) => a - b);
   const product = (a, b) => `${a.toLocaleString("en")}\u00a0×\u00a0${b.toLocaleString("en")} = ${(a * b).toLocaleString("en")}`;
   return (
-    `On top of plain, ours (fused) moves ${readable(fused.extra)} and batch norm ${readable(bn.extra)}: ` +
-    `${fused.extra === small ? "ours" : "batch norm"} moves less, by a factor of ${magnitude(large / small)}. ` +
-    `Ours is ahead where batch × positions exceeds ${factor} × fan-in; ` +
+    `On top of plain, CWO (fused) moves ${readable(fused.extra)} and batch norm ${readable(bn.extra)}: ` +
+    `${fused.extra === small ? "CWO" : "batch norm"} moves less, by a factor of ${magnitude(large / small)}. ` +
+    `CWO is ahead where batch × positions exceeds ${factor} × fan-in; ` +
     `here it is ${product(batch, positions / batch)} against ${product(factor, fanIn)}.`
   );
 }

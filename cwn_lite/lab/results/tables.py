@@ -22,7 +22,7 @@ PAPER = files("cwn_lite.lab.results") / "paper"
 # Hash of a recipe -> its place in the paper's Table 1.
 _TABLE_1 = {recipe.sha: place for place, recipe in cells_of_table_1().items()}
 TITLES = {
-    "ours": "Ours",
+    "ours": "CWO",
     "bn": "BN",
     "gn": "GN",
     "ws": "WS",
