@@ -18,7 +18,7 @@ checksum = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -path '*/
 EXECUTED := _build/.executed-$(call checksum,cwn_lite book/results book/costs requirements.txt)
 BUILT    := _build/.built-$(call checksum,cwn_lite book CHANGELOG.md _config.yml _toc.yml requirements.txt)
 
-# A file stays with one process, and files are taken in this order: the long ones first, the short doctests last.
+# A file stays with one process, which takes the next when it is done; conftest.py puts the long ones first.
 NBVAL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval --nbval-current-env --nbval-cell-timeout 120
 
 .PHONY: help book test arithmetic serve lint fmt refresh readme clean

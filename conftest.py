@@ -1,4 +1,4 @@
-"""What every tier shares: how nbval runs a notebook, on which arithmetic, and what of its outputs it compares."""
+"""What every tier shares: which files come first, how nbval runs a notebook, and what of its outputs it compares."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collectstart(collector: pytest.Collector) -> None:
     if hasattr(collector, "skip_compare"):  # an nbval notebook
         collector.skip_compare += NOT_STORED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Take long files first: processes that share a run take whole files, and a long one at the end leaves all idle.
+
+    Notebooks, then files that visit pages or have a test marked slow, then the others; each in the order it had.
+    """
+    marked = {item.path for item in items for mark in ("site", "slow") if item.get_closest_marker(mark)}
+    items.sort(key=lambda item: 0 if hasattr(item.parent, "skip_compare") else 1 if item.path in marked else 2)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -150,3 +151,19 @@ def test_the_last_line_counts(tmp_path: Path, log: str, status: int, last: str) 
     done = subprocess.run([tmp_path / ".ci" / "run"], env={"PATH": path}, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == last
     assert done.returncode == status
+
+
+def test_long_files_come_first(pytestconfig: pytest.Config) -> None:
+    """Whole and in their order; processes that share a run take them one after the other."""
+    conftest = pytestconfig.pluginmanager.get_plugin(str(ROOT / "conftest.py"))
+    assert conftest is not None
+    notebook, other = SimpleNamespace(skip_compare=()), SimpleNamespace()
+
+    def item(path: str, *marks: str, parent: object = other) -> SimpleNamespace:
+        return SimpleNamespace(path=path, parent=parent, get_closest_marker=lambda name: name in marks)
+
+    short, slow, site, cell = item("a"), item("b", "slow"), item("c", "site"), item("n", parent=notebook)
+    same = item("b")  # a short one in the file of a long one
+    items = [short, same, slow, site, cell]
+    conftest.pytest_collection_modifyitems(items)
+    assert items == [cell, same, slow, site, short]

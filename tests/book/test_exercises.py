@@ -15,6 +15,7 @@ def test_book(path: Path) -> None:
     assert check(load(path)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", chapters(), ids=lambda path: path.name)
 def test_graders_of_the_book(path: Path) -> None:
     assert grading.check(path) == []

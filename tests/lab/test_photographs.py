@@ -110,6 +110,7 @@ def test_a_step_sees_the_same_whoever_decodes_and_wherever_it_begins(small: Reci
     assert torch.equal(torch.get_rng_state(), before), "noise on scales comes from this generator"
 
 
+@pytest.mark.slow
 def test_a_run_stops_and_goes_on_to_the_same_result(small: Recipe, pictures: Path, options: Options) -> None:
     files = listed(pictures)
     whole = run(small, 0, files, dataclasses.replace(options, out=options.out / "whole", runs=options.runs / "whole"))

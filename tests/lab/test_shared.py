@@ -113,3 +113,5 @@ def test_processes_are_started_for_a_few_steps() -> None:
     wishes = [shared.recipe("ours"), shared.recipe("bn")]
     one, two = (spawned.trained(wishes, 7, processes=processes) for processes in (1, 2))
     assert spawned.distance(two[0], one[0]) < ONE and spawned.distance(two[1], one[1]) > 0.01
+    with pytest.raises(ValueError, match="no recipe is called ours"):
+        spawned.trained(wishes, 1, shard=["ours"])

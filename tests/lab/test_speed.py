@@ -57,6 +57,7 @@ def test_compiling_changes_nothing_but_speed(
         assert mine == pytest.approx(theirs, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_every_run_of_a_process_is_compiled(tiny: Recipe, toy: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch gives up after some eight graphs of what looks to it like one function."""
     graphs: list[int] = []

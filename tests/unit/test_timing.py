@@ -41,6 +41,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+@pytest.mark.slow
 def test_the_ratio_survives_a_machine_that_slows_down(clock: Clock) -> None:
     found = ratios({"one": clock.work(1.0), "three": clock.work(3.0)}, "one", CPU, rounds=20)
     assert found["one"].median == found["one"].low == found["one"].high == 1

@@ -26,7 +26,7 @@ Weights = dict[str, Tensor]
 
 
 def trained(
-    recipes: Sequence[Recipe], steps: int, *, processes: int = 2, shard: bool = False, seed: int = 0
+    recipes: Sequence[Recipe], steps: int, *, processes: int = 2, shard: Sequence[str] = (), seed: int = 0
 ) -> list[Weights]:
     """Train recipes on embedded images for some steps on the CPU, in float64; return their weights and buffers.
 
@@ -34,11 +34,15 @@ def trained(
         recipes: each on data that needs no files.
         steps: of the optimizer; the batch of each is shared by the processes.
         processes: how many; 1 trains in this process.
-        shard: each process keeps its rows of the weights (FSDP2) instead of a copy (DistributedDataParallel).
+        shard: names of the recipes whose weights each process keeps its rows of (FSDP2), instead of a copy of all
+            (DistributedDataParallel).
         seed: of everything random.
 
     Returns:
         For each recipe its ``state_dict``, as all processes have it.
+
+    Raises:
+        ValueError: ``shard`` names no recipe.
 
     Example:
         >>> from cwn_lite.lab.recipes import get
@@ -46,11 +50,13 @@ def trained(
         >>> len(weights) > 10
         True
     """
+    if unknown := set(shard) - {recipe.name for recipe in recipes}:
+        raise ValueError(f"shard: no recipe is called {', '.join(sorted(unknown))}")
     if processes == 1:
         with in_float64():
             return [_train(recipe, steps, seed, World()) for recipe in recipes]
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (folder, list(recipes), steps, seed, processes, shard)
+        arguments = (folder, list(recipes), steps, seed, processes, tuple(shard))
         spawn(_work, arguments, nprocs=processes)
         found: list[Weights] = torch.load(Path(folder, "weights"), weights_only=True)
     return found
@@ -92,7 +98,9 @@ def _train(recipe: Recipe, steps: int, seed: int, world: World) -> Weights:
     return weights
 
 
-def _work(rank: int, folder: str, recipes: list[Recipe], steps: int, seed: int, processes: int, shard: bool) -> None:
+def _work(
+    rank: int, folder: str, recipes: list[Recipe], steps: int, seed: int, processes: int, shard: tuple[str, ...]
+) -> None:
     """Be one of the processes; the first writes what all have."""
     torch.set_num_threads(1)
     # They talk within this machine, also where its own name leads nowhere.
@@ -101,7 +109,8 @@ def _work(rank: int, folder: str, recipes: list[Recipe], steps: int, seed: int, 
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback[0])
     dist.init_process_group("gloo", init_method=Path(folder, "store").as_uri(), rank=rank, world_size=processes)
     with in_float64():
-        weights = [_train(recipe, steps, seed, World(rank, processes, shard)) for recipe in recipes]
+        worlds = [World(rank, processes, recipe.name in shard) for recipe in recipes]
+        weights = [_train(recipe, steps, seed, world) for recipe, world in zip(recipes, worlds, strict=True)]
     if rank == 0:
         torch.save(weights, Path(folder, "weights"))
     dist.destroy_process_group()
