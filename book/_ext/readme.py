@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from pathlib import Path
 
 from cwn_lite.lab import results
-from cwn_lite.lab.results.finals import final_runs, finals_table
+from cwn_lite.lab.results.finals import final_runs, summary_notes, summary_table
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -32,7 +33,21 @@ def table(folder: Path) -> str:
         "runs compare methods under equal conditions; they are not the paper's setting.",
         f"{len(found)} runs in all are recorded, most of them for the chapters that ask for them.",
     ]
-    return "\n\n".join([finals_table(final_runs(folder)), *notes])
+    runs = final_runs(folder)
+    return "\n\n".join([summary_table(runs, times(folder.parent / "costs")), summary_notes(runs), *notes])
+
+
+def times(folder: Path) -> dict[str, dict[str, float]]:
+    """Return network -> row -> time of a training step over the plain network's, of what was measured.
+
+    Args:
+        folder: such as `book/costs`.
+    """
+    file = folder / "recipe_step-cpu.json"
+    if not file.exists():
+        return {}
+    ratios = json.loads(file.read_text(encoding="utf8"))["ratios"]
+    return {network: {row: ratio["median"] for row, ratio in rows.items()} for network, rows in ratios.items()}
 
 
 def renew(text: str, content: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..recipes import angular, get
 from ..recipes.angular import RATES
 from ..recipes.parts import Images
+from .stats import summary
 from .store import Result, of_recipe
 from .tables import cell
 
@@ -15,7 +16,6 @@ NETWORKS = {
     "cnn16": "9-layer CNN, a quarter of the paper's width",
     "resnet20": "ResNet-20",
     "resnet18": "torchvision's `resnet18`",
-    "cnn": "the paper's 9-layer CNN, on a GPU",
 }
 """Network of a final -> what it is called."""
 
@@ -26,6 +26,38 @@ ROWS: dict[str, tuple[str, ...]] = {
     "batch norm, AngularMuon": tuple(f"angular-{{}}-bn-lr{rate:g}" for rate in RATES),
     "**CWO recommended**": tuple(f"angular-{{}}-ours-lr{rate:g}" for rate in RATES),
 }
+
+
+SUMMARY_NETWORKS = {
+    "cnn": "9-layer CNN of the paper",
+    "resnet20": NETWORKS["resnet20"],
+    "resnet18": NETWORKS["resnet18"],
+}
+"""The networks of the short table."""
+
+# The rows of the short table; ``{}``: network.
+SUMMARY = {
+    "batch norm, SGD": "angular-{}-bn-sgd",
+    "batch norm, AngularMuon": f"angular-{{}}-bn-lr{RATES[1]:g}",
+    "CWO as printed, SGD": "angular-{}-printed",
+    "**CWO recommended**": f"angular-{{}}-ours-lr{RATES[1]:g}",
+}
+# On the paper's CNN the printed recipe was trained with the paper's noise, as everywhere in its Table 1.
+_WITH_NOISE = {("cnn", "CWO as printed, SGD"): "cnn-ours-e30"}
+
+
+def summary_recipe(network: str, method: str) -> str:
+    """Return the name of the recipe of a row of the short table.
+
+    Args:
+        network: a key of ``SUMMARY_NETWORKS``.
+        method: a key of ``SUMMARY``.
+
+    Example:
+        >>> summary_recipe("resnet20", "CWO as printed, SGD")
+        'angular-resnet20-printed'
+    """
+    return _WITH_NOISE.get((network, method), SUMMARY[method].format(network))
 
 
 def final_runs(root: Path | None = None) -> dict[str, list[Result]]:
@@ -41,7 +73,8 @@ def final_runs(root: Path | None = None) -> dict[str, list[Result]]:
         >>> final_runs(Path("no-such-folder"))["angular-cnn16-printed"]
         []
     """
-    return {recipe.name: of_recipe(recipe, root) for recipe in angular.finals()}
+    known = [*angular.finals(), *map(get, _WITH_NOISE.values())]
+    return {recipe.name: of_recipe(recipe, root) for recipe in known}
 
 
 def finals_table(runs: Mapping[str, Sequence[Result]]) -> str:
@@ -71,11 +104,63 @@ def finals_table(runs: Mapping[str, Sequence[Result]]) -> str:
     return "\n".join(lines)
 
 
+def summary_table(runs: Mapping[str, Sequence[Result]], times: Mapping[str, Mapping[str, float]]) -> str:
+    """Return a short Markdown table for a newcomer: error, lost runs and time of a step.
+
+    Args:
+        runs: name of a recipe -> its results, as :func:`final_runs` has them.
+        times: network -> row -> time of a training step over the plain network's, where it was measured.
+
+    Example:
+        >>> summary_table({}, {"cnn": {"batch norm, SGD": 1.25}}).splitlines()[2]
+        '| 9-layer CNN of the paper | batch norm, SGD | – | – | 1.25 |'
+    """
+    lines = [
+        "| network | method | test error | diverged | time of a step |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for network, title in SUMMARY_NETWORKS.items():
+        for method in SUMMARY:
+            known = runs.get(summary_recipe(network, method), [])
+            lost = sum(run.status == "diverged" for run in known)
+            ended = [run.test_error for run in known if run.status == "done"]
+            errors = summary(ended) if ended else None
+            error = "–" if errors is None else f"{errors.mean:.1f} %"
+            if errors is not None and errors.n > 1:
+                error = f"{errors.mean:.1f} ± {errors.std:.1f} %"
+            ratio = times.get(network, {}).get(method)
+            count = f"{lost} of {len(known)}" if known else "–"
+            lines.append(f"| {title} | {method} | {error} | {count} | {'–' if ratio is None else f'{ratio:.2f}'} |")
+    return "\n".join(lines)
+
+
+def summary_notes(runs: Mapping[str, Sequence[Result]]) -> str:
+    """Return what the short table leaves out: how its runs were trained, and what other rates do.
+
+    Args:
+        runs: as for :func:`summary_table`.
+    """
+    other = [
+        run
+        for network in NETWORKS
+        for rate in (RATES[0], RATES[2])
+        for run in runs.get(f"angular-{network}-ours-lr{rate:g}", [])
+    ]
+    lost = sum(run.status == "diverged" for run in other)
+    settings = " ".join(map(_setting, SUMMARY_NETWORKS))
+    return (
+        f"Test error: mean ± standard deviation over the runs that ended. {settings} A step's time is over that of the "
+        "same network without normalization, on two CPU cores. The steps of AngularMuon, which batch norm can take as "
+        f"well, turn weight rows by up to {RATES[1]:g} rad; at a third and at three times that rate {lost} of "
+        f"{len(other)} runs of CWO recommended diverged."
+    )
+
+
 def _setting(network: str) -> str:
     recipe = get(f"angular-{network}-ours-lr{RATES[1]:g}")
     assert isinstance(recipe.data, Images)
     count = recipe.data.train_images
     images = "all training images" if count is None else f"{count:,} training images"
     data = {"cifar10": "CIFAR-10, JPEG quality 75", "imagenette64": "Imagenette at 64 pixels"}[recipe.data.kind]
-    name = NETWORKS[network].partition(",")[0]
+    name = {**SUMMARY_NETWORKS, **NETWORKS}[network].partition(",")[0]
     return f"{name[0].upper()}{name[1:]}: {data}, {images}, {recipe.training.epochs} epochs."
