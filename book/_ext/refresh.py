@@ -51,6 +51,7 @@ def refresh(path: Path, timeout: int = 300) -> None:
     NotebookClient(
         notebook,
         timeout=timeout,
+        coalesce_streams=True,  # a busy machine flushes what is printed in pieces
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
