@@ -13,8 +13,8 @@ def enter_book(repository: str, commit: str, packages: list[str]) -> None:
     """Work in the book's folder: in a checkout where one is found, else in a clone.
 
     Args:
-        repository: what to clone; the environment variable BOOK_REPOSITORY overrides it.
-        commit: what of it.
+        repository: what to clone; the environment variable BOOK_REPOSITORY names another one, at its newest commit.
+        commit: what of it, the newest if empty.
         packages: what is installed where it is missing.
     """
     missing = []
@@ -26,14 +26,16 @@ def enter_book(repository: str, commit: str, packages: list[str]) -> None:
     if missing:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
 
-    clone = Path(f"cwn_lite-{commit[:12] or 'HEAD'}").resolve()
+    if own := os.environ.get("BOOK_REPOSITORY"):
+        repository, commit = own, ""
+    clone = Path(f"cwn_lite-{commit[:12] or 'newest'}").resolve()
     places = [Path.cwd(), *Path.cwd().parents, clone]
     library = importlib.util.find_spec("cwn_lite")
     if library and library.origin:
         places.insert(0, Path(library.origin).parents[1])
     root = next((place for place in places if (place / "book" / "results").is_dir()), None)
     if root is None:
-        root, repository = clone, os.environ.get("BOOK_REPOSITORY", repository)
+        root = clone
         if not repository:
             raise RuntimeError("set BOOK_REPOSITORY to the address of the book's repository")
         with tempfile.TemporaryDirectory(dir=".") as folder:  # an interrupted clone leaves nothing
