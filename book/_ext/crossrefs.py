@@ -105,7 +105,7 @@ class CrossReferences:
 
     def tag(self, label: str) -> str:
         """Return the number of an equation, to be set beside it."""
-        return self._resolved("math", "eq", label).astext().strip("()")
+        return str(self._resolved("math", "eq", label).astext()).strip("()")
 
     def works(self) -> list[str]:
         """Return the works that were cited, as Markdown, in the order of the book's list."""
@@ -118,9 +118,12 @@ class CrossReferences:
         return self.origin.source(posixpath.normpath(posixpath.join(posixpath.dirname(self.page), path)))
 
     def _citation(self, form: str, content: str) -> str:
-        text = self._resolved("cite", form, content).astext()
-        self.cited |= {key.strip() for key in content.split(",")}
-        return str(text)
+        domain: Any = self.app.env.get_domain("cite")
+        keys = {key.strip() for key in content.split(",")}
+        if missing := keys - {citation.key for citation in domain.citations}:  # of which Sphinx only warns
+            raise self._error(f"{', '.join(sorted(missing))} is not in the bibliography")
+        self.cited |= keys
+        return str(self._resolved("cite", form, content).astext())
 
     def _equation(self, label: str) -> str:
         node = self._resolved("math", "eq", label)
@@ -146,7 +149,7 @@ class CrossReferences:
         return ValueError(f"{self.page}, as a notebook to take away: {problem}")
 
 
-class _Backend(markdown.Backend):  # type: ignore[misc]
+class _Backend(markdown.Backend):
     """Markdown with as few backslashes as possible, since notebooks take some of them for math."""
 
     def format_str(self, text: str) -> str:

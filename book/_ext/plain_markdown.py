@@ -11,7 +11,7 @@ from typing import Protocol
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,}|:{3,}) *(?:\{(?P<name>[\w:-]+)\} *(?P<title>.*)|[^`\n]*)$")
 OPTION = re.compile(r"^:(?P<name>[\w-]+): *(?P<value>.*)$")
-UNSEEN = re.compile(r"^(?:\([^()\s]+\)=|%.*|\+\+\+.*|\{[.#][^}]*\})\s*$\n?", re.MULTILINE)
+UNSEEN = re.compile(r"^(?:\([^()\s]+\)=|%.*|\+\+\+.*|\{[.#][^}]*\})[ \t]*$\n?", re.MULTILINE)
 """Lines that a reader never sees: labels, comments, breaks between blocks, attributes."""
 
 INLINE = re.compile(
@@ -62,7 +62,8 @@ def plain(text: str, references: References) -> str:
             if match["name"] is None:
                 done += lines[at : end + 1]
             else:
-                made = _directive(match["name"], match["title"].strip(), lines[at + 1 : end], references)
+                inner = [line.removeprefix(match["indent"]) for line in lines[at + 1 : end]]
+                made = _directive(match["name"], match["title"].strip(), inner, references)
                 done += [match["indent"] + line if line else "" for line in made.split("\n")]
         at = end + 1
     return "\n".join([*done, *_lines(prose, references)])
@@ -136,7 +137,9 @@ def _quote(title: str, options: dict[str, str], body: str, references: Reference
 def _exercise(title: str, options: dict[str, str], body: str, references: References) -> str:
     number = references.number("exercise", options.get("label", "")) or "Exercise"
     name = inline(title, references)
-    return f"### {number}: {name}\n\n{plain(body, references)}" if name else f"### {number}\n\n{plain(body, references)}"
+    return (
+        f"### {number}: {name}\n\n{plain(body, references)}" if name else f"### {number}\n\n{plain(body, references)}"
+    )
 
 
 def _section(title: str, options: dict[str, str], body: str, references: References) -> str:

@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from sphinx.application import Sphinx
 
 import alone
-import attempt
+import solving
 import student
 from crossrefs import CrossReferences
 from origin import Origin
@@ -61,7 +61,7 @@ def export(notebook: Notebook, references: CrossReferences, *, solved: bool) -> 
 
 def first_cell(notebook: Notebook, origin: Origin, *, solved: bool) -> Notebook:
     """Return the cell that finds or fetches the library and the book's data."""
-    parts = [_body(alone)] if solved else [_body(alone), _body(attempt)]
+    parts = [_body(alone)] if solved else [_body(alone), _body(solving)]
     values = f"{origin.repository!r}, {origin.commit!r}, {packages(notebook)!r}".replace("'", '"')
     code = "\n\n\n".join([*parts, f"enter_book({values})"])
     return _code(f"# @title Set-up: run this first\n{code}", {"id": "alone", "metadata": {"tags": ["hide-input"]}}, "")
@@ -87,7 +87,7 @@ def forgive(code: str, exercise: str, tags: list[str]) -> str:
         def grade(f):
             ...
         <BLANKLINE>
-        with attempt("Find f"):
+        with solving("Find f"):
             print(grade(f))
     """
     name = json.dumps(exercise, ensure_ascii=False)
@@ -97,7 +97,7 @@ def forgive(code: str, exercise: str, tags: list[str]) -> str:
         return code
     lines = code.split("\n")
     start = next(node.lineno for node in ast.parse(code).body if isinstance(node, ast.Expr)) - 1
-    return "\n".join([*lines[:start], f"with attempt({name}):", textwrap.indent("\n".join(lines[start:]), "    ")])
+    return "\n".join([*lines[:start], f"with solving({name}):", textwrap.indent("\n".join(lines[start:]), "    ")])
 
 
 def collapse(metadata: dict[str, Any]) -> dict[str, Any]:

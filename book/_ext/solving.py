@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def attempt(exercise: str) -> Iterator[None]:
+def solving(exercise: str) -> Iterator[None]:
     """Say that an exercise is not yet solved, where its stub says so."""
     try:
         yield
