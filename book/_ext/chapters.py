@@ -43,29 +43,23 @@ def read_chapter(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = json.dumps(fold_cells(json.loads(source[0])))
 
 
-def has_solutions(notebook: dict[str, Any]) -> bool:
-    """Return whether there is anything to strip from a student's copy."""
-    return any("solution" in cell["metadata"].get("tags", []) for cell in notebook["cells"])
-
-
-def links(docname: str, root: str, origin: Origin, *, exercises: bool = True) -> str:
+def links(docname: str, root: str, origin: Origin, *, exercises: bool = True, solutions: bool = True) -> str:
     """Return the line of links below a chapter's title.
 
     Args:
         docname: such as `book/deriving`.
         root: the way from the page to the site's root, such as `../`.
         origin: the book's home.
-        exercises: whether the page has any, and so a copy without their solutions.
+        exercises: whether the page has any.
+        solutions: whether it has theirs; the book for a graded course has none.
     """
     name = Path(docname).name
     work, solved = f"notebooks/work/{name}.ipynb", f"notebooks/solved/{name}.ipynb"
-    entries = [(root + solved, "This page as a notebook", f' download="{name}.ipynb"')]
-    if exercises:
-        entries = [
-            (root + work, "Notebook to work in", f' download="{name}.ipynb"'),
-            (root + solved, "with solutions", f' download="{name}-solved.ipynb"'),
-        ]
-    entries.append((origin.colab(work if exercises else solved), "Open in Colab", ""))
+    title = "Notebook to work in" if exercises else "This page as a notebook"
+    entries = [(root + work, title, f' download="{name}.ipynb"')]
+    if exercises and solutions:
+        entries.append((root + solved, "with solutions", f' download="{name}-solved.ipynb"'))
+    entries.append((origin.colab(work), "Open in Colab", ""))
     entries.append((origin.source(f"{docname}.ipynb"), "Source", ""))
     items = "".join(f'<li><a href="{escape(url)}"{extra}>{text}</a></li>' for url, text, extra in entries if url)
     return f'<ul class="cwn-take" aria-label="This chapter as a notebook">{items}</ul>'
@@ -83,7 +77,8 @@ def add_links(
         return
     root = "../" * page.count("/")
     notebook = json.loads(Path(app.env.doc2path(page)).read_text(encoding="utf8"))
-    line = links(page, root, Origin.of(app), exercises=has_solutions(notebook))
+    exercises, solutions = student.has(notebook, "exercise"), student.has(notebook, "solution")
+    line = links(page, root, Origin.of(app), exercises=exercises, solutions=solutions)
     context["body"] = context["body"].replace("</h1>", f"</h1>\n{line}", 1)
 
 

@@ -54,6 +54,11 @@ def tags(cell: Notebook) -> list[str]:
     return list(cell.get("metadata", {}).get("tags", []))
 
 
+def has(notebook: Notebook, tag: str) -> bool:
+    """Return whether any cell of a notebook has a tag."""
+    return any(tag in tags(cell) for cell in notebook["cells"])
+
+
 def _is_answer(cell: Notebook) -> bool:
     return cell["cell_type"] == "markdown" and "solution" in tags(cell)
 

@@ -51,7 +51,10 @@ def export(notebook: Notebook, references: CrossReferences, *, solved: bool) -> 
             cells.append({**cell, "source": _lines(text)})
         elif cell["cell_type"] == "code" and text.strip() != student.STUB:
             text = in_strings(text, references)
-            text = student.without_marks(text) if solved else forgive(text, exercise, student.tags(cell))
+            if solved:
+                text = student.without_marks(text)
+            else:
+                text = forgive(text, exercise, grader="grader" in student.tags(cell))
             cells.append(_code(text, cell, exercise))
     cells[1]["source"] = _lines(_signed("".join(cells[1]["source"]), references, solved=solved))
     if works := references.works():
@@ -59,43 +62,48 @@ def export(notebook: Notebook, references: CrossReferences, *, solved: bool) -> 
     return {**notebook, "cells": cells}
 
 
+def copies(notebook: Notebook) -> tuple[str, ...]:
+    """Return the kinds of copies that a notebook has: no solved one where its solutions were taken out before."""
+    taken_out = student.has(notebook, "exercise") and not student.has(notebook, "solution")
+    return ("work",) if taken_out else ("work", "solved")
+
+
 def first_cell(notebook: Notebook, origin: Origin, *, solved: bool) -> Notebook:
     """Return the cell that finds or fetches the library and the book's data."""
     parts = [_body(alone)] if solved else [_body(alone), _body(solving)]
-    values = f"{origin.repository!r}, {origin.commit!r}, {packages(notebook)!r}".replace("'", '"')
-    code = "\n\n\n".join([*parts, f"enter_book({values})"])
+    values = map(json.dumps, (origin.repository, origin.commit, packages(notebook)))
+    code = "\n\n\n".join([*parts, f"enter_book({', '.join(values)})"])
     return _code(f"# @title Set-up: run this first\n{code}", {"id": "alone", "metadata": {"tags": ["hide-input"]}}, "")
 
 
 def packages(notebook: Notebook) -> list[str]:
     """Return the distributions that a chapter needs, the library's and its own."""
     code = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
-    names = []
+    names = set()
     for requirement in map(Requirement, importlib.metadata.requires("cwn_lite") or ()):
-        extras = [extra for extra in ("", "lab", "book") if _asked(requirement, extra)]
-        named = requirement.name in ALWAYS or re.search(rf"\b{re.escape(requirement.name)}\b", code)
-        if extras and (extras[0] != "book" or named) and requirement.name != "cwn_lite":
-            names.append(requirement.name)
-    return sorted(set(names))
+        name, marker = requirement.name, requirement.marker
+        extra = next((extra for extra in ("", "lab", "book") if not marker or marker.evaluate({"extra": extra})), None)
+        named = name in ALWAYS or re.search(rf"\b{re.escape(name)}\b", code)
+        if extra in ("", "lab") or (extra == "book" and named):
+            names.add(name)
+    return sorted(names - {"cwn_lite"})
 
 
-def forgive(code: str, exercise: str, tags: list[str]) -> str:
+def forgive(code: str, exercise: str, *, grader: bool) -> str:
     r"""Return a cell that goes on where its exercise is not yet solved: a grader, or a stub outside of functions.
 
     Example:
-        >>> print(forgive("def grade(f):\n    ...\n\nprint(grade(f))", "Find f", ["grader"]))
+        >>> print(forgive("def grade(f):\n    ...\n\nprint(grade(f))", "Find f", grader=True))
         def grade(f):
             ...
         <BLANKLINE>
         with solving("Find f"):
             print(grade(f))
     """
-    name = json.dumps(exercise, ensure_ascii=False)
-    if "solution" in tags:
-        return re.sub(rf"^{re.escape(student.STUB)}$", f"print('not yet solved:', {name})", code, flags=re.MULTILINE)
-    if "grader" not in tags:
-        return code
-    lines = code.split("\n")
+    name, lines = json.dumps(exercise, ensure_ascii=False), code.split("\n")
+    if not grader:
+        said = f'print("not yet solved:", {name})'
+        return "\n".join(said if line == student.STUB else line for line in lines)
     start = next(node.lineno for node in ast.parse(code).body if isinstance(node, ast.Expr)) - 1
     return "\n".join([*lines[:start], f"with solving({name}):", textwrap.indent("\n".join(lines[start:]), "    ")])
 
@@ -115,7 +123,7 @@ def write_notebooks(app: Sphinx, error: Exception | None) -> None:
         if path.suffix != ".ipynb":
             continue
         notebook = json.loads(path.read_text(encoding="utf8"))
-        for folder in ("work", "solved"):
+        for folder in copies(notebook):
             made = export(notebook, CrossReferences(app, docname, origin), solved=folder == "solved")
             target = Path(app.outdir) / "notebooks" / folder / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -148,10 +156,6 @@ def _body(module: ModuleType) -> str:
     """What a module holds behind its docstring."""
     source = inspect.getsource(module)
     return "\n".join(source.split("\n")[ast.parse(source).body[0].end_lineno :]).strip()
-
-
-def _asked(requirement: Requirement, extra: str) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
 def _lines(text: str) -> list[str]:

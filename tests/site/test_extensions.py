@@ -112,10 +112,14 @@ def test_links_follow_the_repository() -> None:
     colab = "https://colab.research.google.com/github/someone/fork/blob/gh-pages"
     assert f'href="{colab}/notebooks/work/a.ipynb"' in line
     assert 'href="https://github.com/someone/fork/blob/12ab/book/a.ipynb"' in line
-    assert f"{colab}/notebooks/solved/a.ipynb" in chapters.links(
-        "book/a", "../", Origin("https://github.com/someone/fork"), exercises=False
-    )
     assert "colab" not in chapters.links("book/a", "../", Origin("https://example.org/fork"))
+
+
+def test_links_are_to_what_there_is() -> None:
+    assert chapters.links("book/a", "../", Origin()).count(".ipynb") == 4
+    assert "solved" not in chapters.links("book/a", "../", Origin(), solutions=False)
+    line = chapters.links("book/a", "../", Origin(), exercises=False)
+    assert "This page as a notebook" in line and "solved" not in line
 
 
 def test_the_origin_is_read_where_the_site_is_built(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import json
 import re
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -190,6 +192,43 @@ def test_the_first_cell_takes_no_name_of_the_chapter(chapter: str) -> None:
     names = [node for node in ast.walk(ast.parse("\n".join(others))) if isinstance(node, ast.Name)]
     bound = [node.id for node in names if not isinstance(node.ctx, ast.Load)]
     assert not own & set(bound)
+
+
+@each
+def test_the_first_cell_asks_for_what_the_chapter_imports(chapter: str) -> None:
+    first, *others = [source(cell) for cell in copy("work", chapter)["cells"] if cell["cell_type"] == "code"]
+    tree = ast.parse("\n".join(others))
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    asked = set(ast.literal_eval(first.splitlines()[-1].removeprefix("enter_book"))[2])
+    for module in {name.partition(".")[0] for name in modules} - {"cwn_lite"} - sys.stdlib_module_names:
+        assert asked & {name.lower() for name in importlib.metadata.packages_distributions()[module]}, module
+
+
+@each
+def test_what_follows_needs_no_solution(chapter: str) -> None:
+    whole = json.loads((browse.ROOT / chapter).with_suffix(".ipynb").read_text(encoding="utf8"))
+    solved, bound, needed = set[str](), set[str](), set[str]()
+    for cell in whole["cells"]:
+        tags = student.tags(cell)
+        if cell["cell_type"] != "code" or "grader" in tags:
+            continue
+        tree = ast.parse(source(cell))
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        kept = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+        kept |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        if "solution" in tags:
+            solved |= kept
+        else:
+            bound |= kept
+            needed |= {node.id for node in names} & solved
+    assert needed <= bound
+
+
+def test_a_book_without_solutions_has_one_copy() -> None:
+    course = notebook([("markdown", "x", "exercise"), ("code", student.STUB, "exercise")])
+    assert takeaway.copies(course) == ("work",)
+    assert takeaway.copies(notebook(FIRST)) == takeaway.copies(notebook(SECOND)) == ("work", "solved")
 
 
 @each
