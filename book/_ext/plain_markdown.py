@@ -65,6 +65,8 @@ def plain(text: str, references: References) -> str:
                 inner = [line.removeprefix(match["indent"]) for line in lines[at + 1 : end]]
                 made = _directive(match["name"], match["title"].strip(), inner, references)
                 done += [match["indent"] + line if line else "" for line in made.split("\n")]
+                if "".join(lines[end + 1 : end + 2]).strip():
+                    done.append("")  # else a quote would take in the next line
         at = end + 1
     return "\n".join([*done, *_lines(prose, references)])
 

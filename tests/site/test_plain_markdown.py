@@ -46,12 +46,12 @@ PLANTED = {
     "picture elsewhere": ("![A cat.](https://y.org/cat.png)", "![A cat.](https://y.org/cat.png)"),
     "admonition": (
         "```{admonition} Goals of {eq}`z`\n:class: goals\n\n- one\n- two\n\n  {ref}`b`\n```\nAfter.",
-        "> **Goals of <eq z>**\n>\n> - one\n> - two\n>\n>   <ref b>\nAfter.",
+        "> **Goals of <eq z>**\n>\n> - one\n> - two\n>\n>   <ref b>\n\nAfter.",
     ),
     "note with colons": (":::{note}\nMind this.\n:::", "> **Note**\n>\n> Mind this."),
     "nested": (
         "````{tip} Try\n```{math}\n:label: eq:x:y\na\n```\n```python\nx = {cite}`a`\n```\n````",
-        "> **Try**\n>\n> $$\n> a \\tag{4.2}\n> $$\n> ```python\n> x = {cite}`a`\n> ```",
+        "> **Try**\n>\n> $$\n> a \\tag{4.2}\n> $$\n>\n> ```python\n> x = {cite}`a`\n> ```",
     ),
     "exercise": ("```{exercise} Find $x$\n:label: ab\n\nBy {eq}`z`.\n```", "### Exercise 4.2: Find $x$\n\nBy <eq z>."),
     "exercise without a name": ("```{exercise}\nDo.\n```", "### Exercise\n\nDo."),
