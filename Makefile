@@ -14,9 +14,12 @@ NOTEBOOKS := $(wildcard book/*.ipynb)
 checksum = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -path '*/.*' -exec cksum {} + \
              2>/dev/null | LC_ALL=C sort -k3 | cksum | cut -d' ' -f1)
 
+# The pages lead to the repository that REPOSITORY_URL names.
+HOME_OF  := $(shell printf %s '$(REPOSITORY_URL)' | cksum | cut -d' ' -f1)
+
 # A notebook's outputs depend on its own code, which the execution cache watches, and on these, which it does not.
 EXECUTED := _build/.executed-$(call checksum,cwn_lite book/results book/costs requirements.txt)
-BUILT    := _build/.built-$(call checksum,cwn_lite book CHANGELOG.md _config.yml _toc.yml requirements.txt)
+BUILT    := _build/.built-$(call checksum,cwn_lite book CHANGELOG.md _config.yml _toc.yml requirements.txt)-$(HOME_OF)
 
 # A file stays with one process, which takes the next when it is done; conftest.py puts the long ones first.
 NBVAL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval --nbval-current-env --nbval-cell-timeout 120

@@ -100,6 +100,12 @@ def test_a_deleted_module_executes_the_chapters_anew(project: Path) -> None:
     assert make(project, "book") != [] and not cached(project)
 
 
+def test_another_home_builds_the_pages_anew(project: Path) -> None:
+    built(project)
+    assert make(project, "book", "REPOSITORY_URL=https://example.org/fork") == BUILD and cached(project)
+    assert make(project, "book", "REPOSITORY_URL=https://example.org/fork") == []
+
+
 def test_a_failed_build_is_tried_again(project: Path) -> None:
     stub(project / ".venv/bin/jupyter-book", STUB + "exit 1\n")
     with pytest.raises(AssertionError):

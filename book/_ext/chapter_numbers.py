@@ -9,6 +9,12 @@ import posixpath
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+
+def chapter_number(env: BuildEnvironment, docname: str) -> str:
+    """Return the number of a chapter as it is written, nothing for a page that has none."""
+    return ".".join(map(str, env.toc_secnumbers.get(docname, {}).get("") or ()))
 
 
 def number_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -18,14 +24,14 @@ def number_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         if not reference.get("internal") or not page.endswith(".html") or anchor:
             continue
         target = posixpath.normpath(posixpath.join(posixpath.dirname(docname), page.removesuffix(".html")))
-        number = app.env.toc_secnumbers.get(target, {}).get("")
+        number = chapter_number(app.env, target)
         if not number:
             continue
-        words, title = ".".join(map(str, number)), app.env.titles[target].astext()
+        title = app.env.titles[target].astext()
         if reference.astext() == title:
-            reference.insert(0, nodes.inline("", f"{words}. ", classes=["section-number"]))
+            reference.insert(0, nodes.inline("", f"{number}. ", classes=["section-number"]))
         else:
-            reference["reftitle"] = f"Chapter {words}: {title}"
+            reference["reftitle"] = f"Chapter {number}: {title}"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -1,14 +1,13 @@
 """What every chapter page gets beside its text: folded solutions, and its notebooks to download.
 
-The site is static, so a reader who wants to run a chapter takes it along: `student/<chapter>.ipynb` without the
-solutions, or the chapter itself. With the environment variable REPOSITORY_URL set to the book's home on GitHub,
-a link that opens it in Colab is added; without it the pages name no other host.
+The site is static, so a reader who wants to run a chapter takes it along; takeaway.py writes the copies. With the
+environment variable REPOSITORY_URL set to the book's home on GitHub, a link that opens one in Colab is added; without
+it the pages name no other host.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 import student
+from origin import Origin
 
 # Tag of a cell -> what its folded input is called.
 FOLDED = {"solution": "a solution", "grader": "the checks"}
@@ -43,35 +43,25 @@ def read_chapter(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = json.dumps(fold_cells(json.loads(source[0])))
 
 
-def has_solutions(notebook: dict[str, Any]) -> bool:
-    """Return whether there is anything to strip from a student's copy."""
-    return any("solution" in cell["metadata"].get("tags", []) for cell in notebook["cells"])
-
-
-def links(docname: str, root: str, repository: str, *, exercises: bool = True) -> str:
+def links(docname: str, root: str, origin: Origin, *, exercises: bool = True, solutions: bool = True) -> str:
     """Return the line of links below a chapter's title.
 
     Args:
         docname: such as `book/deriving`.
         root: the way from the page to the site's root, such as `../`.
-        repository: the book's home, or empty.
-        exercises: whether the page has any, and so a copy without their solutions.
+        origin: the book's home.
+        exercises: whether the page has any.
+        solutions: whether it has theirs; the book for a graded course has none.
     """
     name = Path(docname).name
-    whole = f"{root}_sources/{docname}.ipynb"
-    entries = [(whole, "This page as a notebook", f' download="{name}.ipynb"')]
-    if exercises:
-        entries = [
-            (f"{root}student/{name}.ipynb", "Notebook to work in", f' download="{name}.ipynb"'),
-            (whole, "with solutions", f' download="{name}-solved.ipynb"'),
-        ]
-    if repository:
-        entries.append((f"{repository}/blob/main/{docname}.ipynb", "Source", ""))
-    if repository.startswith("https://github.com/"):
-        place = repository.removeprefix("https://github.com/")
-        colab = f"https://colab.research.google.com/github/{place}/blob/main/{docname}.ipynb"
-        entries.append((colab, "Open in Colab", ""))
-    items = "".join(f'<li><a href="{escape(url)}"{extra}>{text}</a></li>' for url, text, extra in entries)
+    work, solved = f"notebooks/work/{name}.ipynb", f"notebooks/solved/{name}.ipynb"
+    title = "Notebook to work in" if exercises else "This page as a notebook"
+    entries = [(root + work, title, f' download="{name}.ipynb"')]
+    if exercises and solutions:
+        entries.append((root + solved, "with solutions", f' download="{name}-solved.ipynb"'))
+    entries.append((origin.colab(work), "Open in Colab", ""))
+    entries.append((origin.source(f"{docname}.ipynb"), "Source", ""))
+    items = "".join(f'<li><a href="{escape(url)}"{extra}>{text}</a></li>' for url, text, extra in entries if url)
     return f'<ul class="cwn-take" aria-label="This chapter as a notebook">{items}</ul>'
 
 
@@ -85,33 +75,15 @@ def add_links(
     """Put the links under the title of pages that are notebooks."""
     if doctree is None or not app.env.doc2path(page).endswith(".ipynb"):
         return
-    repository = os.environ.get("REPOSITORY_URL", "").rstrip("/").removesuffix(".git")
     root = "../" * page.count("/")
     notebook = json.loads(Path(app.env.doc2path(page)).read_text(encoding="utf8"))
-    line = links(page, root, repository, exercises=has_solutions(notebook))
+    exercises, solutions = student.has(notebook, "exercise"), student.has(notebook, "solution")
+    line = links(page, root, Origin.of(app), exercises=exercises, solutions=solutions)
     context["body"] = context["body"].replace("</h1>", f"</h1>\n{line}", 1)
-
-
-def write_student_notebooks(app: Sphinx, error: Exception | None) -> None:
-    """Write the student's copy of every chapter into the site."""
-    if error is not None or app.builder.format != "html":
-        return
-    for docname in sorted(app.env.found_docs):
-        path = Path(app.env.doc2path(docname))
-        notebook = json.loads(path.read_text(encoding="utf8")) if path.suffix == ".ipynb" else None
-        if notebook is not None and has_solutions(notebook):
-            target = Path(app.outdir) / "student" / path.name
-            target.parent.mkdir(exist_ok=True)
-            stripped = student.strip(notebook)
-            target.write_text(
-                json.dumps(stripped, indent=1, ensure_ascii=False) + "\n",
-                encoding="utf8",
-            )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.connect("source-read", read_chapter)
     app.connect("html-page-context", add_links)
-    app.connect("build-finished", write_student_notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

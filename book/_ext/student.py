@@ -44,9 +44,19 @@ def strip_source(source: str) -> str:
     return _BLOCK.sub(rf"\1{STUB}", source)
 
 
+def without_marks(source: str) -> str:
+    """Return a solution without the lines that mark it."""
+    return "\n".join(line for line in source.split("\n") if line.strip() not in (BEGIN, END))
+
+
 def tags(cell: Notebook) -> list[str]:
     """Return the tags of a cell."""
     return list(cell.get("metadata", {}).get("tags", []))
+
+
+def has(notebook: Notebook, tag: str) -> bool:
+    """Return whether any cell of a notebook has a tag."""
+    return any(tag in tags(cell) for cell in notebook["cells"])
 
 
 def _is_answer(cell: Notebook) -> bool:

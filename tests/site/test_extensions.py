@@ -27,6 +27,7 @@ import student
 import yaml
 from docutils import nodes
 from docutils.utils import new_document
+from origin import Origin
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import docutils_namespace
@@ -103,13 +104,29 @@ def test_solutions_are_folded_on_the_page() -> None:
 
 
 def test_without_a_repository_no_other_host_is_named() -> None:
-    assert "http" not in chapters.links("book/a", "../", "")
+    assert "http" not in chapters.links("book/a", "../", Origin())
 
 
-def test_with_a_repository_the_chapter_opens_in_colab() -> None:
-    line = chapters.links("book/a", "../", "https://github.com/someone/fork")
-    assert 'href="https://colab.research.google.com/github/someone/fork/blob/main/book/a.ipynb"' in line
-    assert "colab" not in chapters.links("book/a", "../", "https://example.org/fork")
+def test_links_follow_the_repository() -> None:
+    line = chapters.links("book/a", "../", Origin("https://github.com/someone/fork", "12ab"))
+    colab = "https://colab.research.google.com/github/someone/fork/blob/gh-pages"
+    assert f'href="{colab}/notebooks/work/a.ipynb"' in line
+    assert 'href="https://github.com/someone/fork/blob/12ab/book/a.ipynb"' in line
+    assert "colab" not in chapters.links("book/a", "../", Origin("https://example.org/fork"))
+
+
+def test_links_are_to_what_there_is() -> None:
+    assert chapters.links("book/a", "../", Origin()).count(".ipynb") == 4
+    assert "solved" not in chapters.links("book/a", "../", Origin(), solutions=False)
+    line = chapters.links("book/a", "../", Origin(), exercises=False)
+    assert "This page as a notebook" in line and "solved" not in line
+
+
+def test_the_origin_is_read_where_the_site_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPOSITORY_URL", "https://github.com/someone/fork.git/")
+    app = cast("Sphinx", SimpleNamespace(config=SimpleNamespace(html_baseurl="https://someone.github.io/fork/")))
+    found = Origin.of(app)
+    assert (found.repository, found.site) == ("https://github.com/someone/fork", "https://someone.github.io/fork")
 
 
 # ---- numbers of the paper ----
