@@ -10,6 +10,7 @@ from pathlib import Path
 from .assignment import release
 from .fence import Limits
 from .grade import grade
+from .quizzes import asked, bank
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,6 +32,8 @@ def parser() -> argparse.ArgumentParser:
     ):
         value = getattr(usual, name)
         one.add_argument(f"--{name}", type=type(value), default=value, help=f"{text} ({value:g})")
+    one = verbs.add_parser("quizzes", help="write the questions of all quizzes as QTI 1.2, after `make book`")
+    one.add_argument("file", type=Path)
     return top
 
 
@@ -40,6 +43,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if chosen.verb == "release":
             print(f"{len(release(chosen.folder))} assignments in {chosen.folder}")
+        elif chosen.verb == "quizzes":
+            print(f"{bank(chosen.file, list(asked()))} questions in {chosen.file}")
         else:
             limits = Limits(chosen.seconds, chosen.memory, chosen.file, chosen.setup)
             grades = grade(chosen.folder, chosen.out, limits, chosen.workers)
