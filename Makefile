@@ -4,6 +4,7 @@ SHELL       := bash
 PYTHON  ?= python3
 WORKERS ?= 2
 PORT    ?= 8000
+SOLUTIONS ?= 1
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
@@ -21,6 +22,10 @@ HOME_OF  := $(shell printf %s '$(REPOSITORY_URL)' | cksum | cut -d' ' -f1)
 EXECUTED := _build/.executed-$(call checksum,cwn_lite book/results book/costs requirements.txt)
 BUILT    := _build/.built-$(call checksum,cwn_lite book CHANGELOG.md _config.yml _toc.yml requirements.txt)-$(HOME_OF)
 
+# The book without solutions is built from a copy that has none, beside the other one.
+COURSE         := _build/course
+COURSE_BUILT   := _build/.course-$(call checksum,cwn_lite book CHANGELOG.md _config.yml _toc.yml requirements.txt)
+
 # A file stays with one process, which takes the next when it is done; conftest.py puts the long ones first.
 NBVAL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval --nbval-current-env --nbval-cell-timeout 120
 
@@ -30,7 +35,7 @@ NBVAL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval --nbval-cu
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
-	@echo "Settings: PYTHON=python3.12 (for .venv), WORKERS=2 (processes), PORT=8000 (serve)"
+	@echo "Settings: PYTHON=python3.12 (for .venv), WORKERS=2 (processes), PORT=8000 (serve), SOLUTIONS=0 (book)"
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -44,10 +49,16 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-book: $(BUILT) ## execute the notebooks and build the pages
+ifeq ($(SOLUTIONS),0)
+book: $(COURSE_BUILT)
+	@echo
+	@echo "The book without solutions: file://$(CURDIR)/$(COURSE)/_build/html/index.html"
+else
+book: $(BUILT) ## execute the notebooks and build the pages (SOLUTIONS=0: without solutions, for a graded course)
 	@echo
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 	@echo "     or:  make serve"
+endif
 
 $(EXECUTED): | $(INSTALLED)
 	@rm -rf _build/.jupyter_cache _build/.doctrees _build/.executed-*
@@ -58,6 +69,16 @@ $(BUILT): $(EXECUTED) | $(INSTALLED)
 	$(BIN)/python book/_ext/execute.py --workers $(WORKERS) $(NOTEBOOKS)
 	$(BIN)/jupyter-book build . -W -n --keep-going
 	@mkdir -p _build/html && cp book/assets/front-door.html _build/html/index.html
+	@touch $@
+
+# Links to the repository would lead to the solutions, so that its address is withheld.
+$(COURSE_BUILT): | $(INSTALLED)
+	@rm -rf $(COURSE) _build/.course-*
+	$(BIN)/python book/_ext/course.py write $(COURSE)
+	$(BIN)/python $(COURSE)/book/_ext/execute.py --workers $(WORKERS) $(addprefix $(COURSE)/,$(NOTEBOOKS))
+	env -u REPOSITORY_URL $(BIN)/jupyter-book build $(COURSE) -W -n --keep-going
+	@mkdir -p $(COURSE)/_build/html && cp book/assets/front-door.html $(COURSE)/_build/html/index.html
+	$(BIN)/python book/_ext/course.py check $(COURSE)/_build/html
 	@touch $@
 
 # What notebooks print may not depend on the processor's arithmetic. The build runs them on the processor's own kernels,

@@ -114,6 +114,26 @@ def test_a_failed_build_is_tried_again(project: Path) -> None:
     assert make(project, "book") == BUILD
 
 
+def test_the_book_without_solutions_is_another_book(project: Path) -> None:
+    (project / "book" / "a.ipynb").touch()
+    calls = make(built(project), "book", "SOLUTIONS=0")
+    assert calls == [
+        "python book/_ext/course.py write _build/course",
+        "python _build/course/book/_ext/execute.py --workers 2 _build/course/book/a.ipynb",
+        "jupyter-book build _build/course -W -n --keep-going",
+        "python book/_ext/course.py check _build/course/_build/html",
+    ]
+    assert make(project, "book", "SOLUTIONS=0") == [] and make(project, "book") == [] and cached(project)
+
+
+def test_a_site_that_holds_a_solution_fails(project: Path) -> None:
+    built(project)
+    stub(project / ".venv/bin/python", STUB + 'case "$*" in *check*) exit 1; esac\n')
+    for _ in range(2):
+        with pytest.raises(AssertionError):
+            make(project, "book", "SOLUTIONS=0")
+
+
 def test_notebooks_run_on_three_kinds_of_arithmetic(project: Path) -> None:
     (project / "book" / "a.ipynb").touch()
     built(project)

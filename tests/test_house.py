@@ -247,7 +247,12 @@ def test_the_lock_covers_what_is_imported() -> None:
         if path.suffix == ".ipynb":
             cells = json.loads(path.read_text(encoding="utf8"))["cells"]
             sources += ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
-    own = {path.stem for path in tracked() if path.suffix == ".py"} | {"cwn_lite", "bookcheck", "benchmarks"}
+    own = {path.stem for path in tracked() if path.suffix == ".py"} | {
+        "cwn_lite",
+        "bookcheck",
+        "benchmarks",
+        "classroom",
+    }
     lock = house.pins((ROOT / "requirements.txt").read_text(encoding="utf8"))
     assert house.not_covered(house.libraries(sources, own), set(lock)) == []
     assert "setuptools" in lock  # builds the package without asking an index

@@ -1,11 +1,14 @@
 """Multiple-choice questions whose right answer is computed, in HTML that needs no script."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from IPython.display import display
 
 from cwn_lite.figures.explorable import read
 from cwn_lite.figures.text import inline
+
+METADATA = "cwn_quiz"
+"""Where the output of a quiz holds its questions for whoever exports them; no page shows it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ def quiz(*questions: Question) -> None:
     for i, question in enumerate(questions, 1):
         plain.append(f"{i}. {question.prompt}")
         plain += [f"   ({letter}) {c.text}" for letter, c in zip("abcdef", question.choices, strict=False)]
-    display({"text/html": quiz_html(*questions), "text/plain": "\n".join(plain)}, raw=True)
+    kinds = {"text/html": quiz_html(*questions), "text/plain": "\n".join(plain)}
+    display(kinds, raw=True, metadata={METADATA: [asdict(question) for question in questions]})
 
 
 def quiz_html(*questions: Question) -> str:

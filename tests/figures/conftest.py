@@ -11,7 +11,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Collect what is displayed: the bundle of a raw display, else the object."""
     out: list[Any] = []
 
-    def display(thing: Any, raw: bool = False) -> None:
+    def display(thing: Any, raw: bool = False, metadata: dict[str, Any] | None = None) -> None:
         out.append(thing)
 
     for name in ("show", "explorable", "quiz", "source"):  # by import_module: the functions hide their modules

@@ -1,0 +1,101 @@
+"""Run a submission in processes of its own, and stop what does not stop by itself."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from .assignment import copy_data, data_of
+from .child import IMPORTED, Job, Outcome, work
+from .exercises import Chapter
+from .fence import Limits
+from .submission import defines
+
+# A server that has imported what chapters import, and is forked for each submission.
+KIND = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+PROCESSES: Any = multiprocessing.get_context(KIND)
+
+
+class SetupError(RuntimeError):
+    """The chapter itself does not run here: nobody's answers can be graded."""
+
+
+def run(chapter: Chapter, answers: Mapping[str, Sequence[str]], limits: Limits) -> list[Outcome]:
+    """Grade the answers to a chapter's exercises, by label; those that are missing have not been solved.
+
+    One process runs them in their order, since one may use what another defined. Where one does not end, or takes the
+    process down, it fails, and a new process goes on with the rest.
+
+    Raises:
+        SetupError: the chapter's own cells fail or take too long.
+    """
+    PROCESSES.set_forkserver_preload(list(IMPORTED))
+    outcomes: dict[str, Outcome] = {}
+    given = [exercise for exercise in chapter.exercises if exercise.label in answers]
+    while any(exercise.label not in outcomes for exercise in given):
+        jobs = []
+        for exercise in given:
+            done = outcomes.get(exercise.label)
+            if done is None or done.passed:  # what passed is run again: a later answer may need it
+                check = chapter.source(exercise.checks) if done is None else None
+                names = frozenset[str]().union(*(defines(chapter.stub(index)) for index in exercise.answers))
+                jobs.append(Job(exercise.label, tuple(answers[exercise.label]), check, names))
+        _run_once(chapter, jobs, outcomes, limits)
+    missing = {e.label: Outcome(e.label, False, "no answer: its cell is missing") for e in chapter.exercises}
+    return [(missing | outcomes)[exercise.label] for exercise in chapter.exercises]
+
+
+def _run_once(chapter: Chapter, jobs: list[Job], outcomes: dict[str, Outcome], limits: Limits) -> None:
+    """Run one process until it ends or is stopped; add at least one outcome."""
+    with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as folder:
+        copy_data(data_of(chapter), Path(folder))
+        setup = [chapter.source(index) for index in chapter.setup]
+        here, there = PROCESSES.Pipe(duplex=False)
+        process = PROCESSES.Process(target=work, args=(setup, jobs, limits, Path(folder), there), daemon=True)
+        process.start()
+        there.close()
+        try:
+            _listen(here, jobs, outcomes, limits)
+        finally:
+            process.kill()
+            process.join()
+            here.close()
+
+
+def _listen(here: Connection, jobs: list[Job], outcomes: dict[str, Outcome], limits: Limits) -> None:
+    first = _receive(here, limits.setup)
+    if first != "ready":
+        raise SetupError(f"the set-up takes more than {limits.setup:g} s" if first is _LATE else str(first))
+    graded = {job.label for job in jobs if job.check is not None}
+    for job in jobs:
+        begin = time.monotonic()
+        got = _receive(here, limits.seconds)
+        if isinstance(got, str):
+            got = _receive(here, limits.seconds - (time.monotonic() - begin))
+        if isinstance(got, Outcome) and got.label == job.label:
+            if job.label in graded or not got.passed:
+                outcomes[job.label] = got
+            if not got.spent:
+                continue
+        elif got is _LATE:
+            line = f"stopped after {limits.seconds:g} seconds: it does not end, or is too slow"
+            outcomes[job.label] = Outcome(job.label, False, line)
+        else:
+            outcomes[job.label] = Outcome(job.label, False, "it ended the process that graded it")
+        return
+
+
+_LATE = object()
+_GONE = object()
+
+
+def _receive(here: Connection, seconds: float) -> object:
+    try:
+        return here.recv() if here.poll(max(seconds, 0)) else _LATE
+    except (EOFError, OSError):
+        return _GONE
