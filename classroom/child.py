@@ -10,18 +10,18 @@ import builtins
 import contextlib
 import importlib
 import io
+import json
 import linecache
 import math
-import os
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from .fence import Fence, Limits, Unchanged, set_limits
+from .fence import Fence, Limits, Unchanged, confine_to, enter, set_limits
 
 # What chapters import. The compiler of PyTorch replaces some of its functions as it is loaded, so it comes first.
 IMPORTED = ("torch._dynamo", "matplotlib.pyplot", "scipy.stats", "sklearn.datasets", "cwn_lite.figures", "cwn_lite.lab")
@@ -55,32 +55,39 @@ class Outcome:
 
 
 def work(setup: list[str], jobs: list[Job], limits: Limits, folder: Path, there: Connection) -> None:
-    """Run in a folder; send `ready`, then the label of each exercise as it begins, and its outcome."""
-    os.chdir(folder)
-    os.environ.update(HOME=str(folder), TMPDIR=str(folder), MPLBACKEND="Agg", MPLCONFIGDIR=str(folder))
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
+    """Run in a folder; send `ready`, then the label of each exercise as it begins, and its outcome.
+
+    What is sent is JSON, since whoever receives a pickle runs it.
+    """
+    enter(folder)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     try:
         for name in IMPORTED:
             importlib.import_module(name)
         _run(setup, "set-up", namespace)
     except Exception as error:
-        there.send(f"the set-up fails: {type(error).__name__}: {error}")
+        send(there, f"the set-up fails: {type(error).__name__}: {error}")
         return
     before = dict(namespace)
     modules = [builtins, math, *(sys.modules[name] for name in WATCHED if name in sys.modules)]
     fence, unchanged = Fence(folder), Unchanged(modules)
+    confine_to(folder)
     set_limits(limits, len(jobs))
-    there.send("ready")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "classroom"]:
+        del sys.modules[name]  # so that no answer can reach the fence by importing it
+    send(there, "ready")
     fence.close()
     for job in jobs:
-        there.send(job.label)
+        send(there, job.label)
         outcome = _judge(job, namespace, before, fence, unchanged, limits)
-        there.send(outcome)
+        send(there, asdict(outcome))
         if outcome.spent:
             return
+
+
+def send(there: Connection, message: object) -> None:
+    """Send a text or the fields of an outcome."""
+    there.send_bytes(json.dumps(message).encode())
 
 
 def _judge(

@@ -1,7 +1,8 @@
 """What a student's code may not do while it is graded: read solutions, leave its folder, start programs, call out.
 
-A hook of Python's own auditing sees each attempt, refuses and reports it. With the limits of the operating system this
-stops accidents and easy cheats. It is no prison: code that is out to break Python can; grade exams in a container.
+A hook of Python's own auditing sees each attempt, refuses and reports it. Behind it stand the limits of the operating
+system and, on Linux, its refusal to open any other file. Still, checks run in one process with what they check: code
+that is out to forge its marks may find a way. Grade exams in a container, and read the answers.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from . import ROOT
+from .landlock import confine
 
 # Of the checkout, code under test may read the library and the data, but no notebook.
 READABLE = tuple(ROOT / name for name in ("cwn_lite", "classroom", ".venv", "book/results", "book/costs", "book/since"))
@@ -23,6 +26,9 @@ ON_FILES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.sym
 PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn")
 NETWORK = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto")
 INWARDS = ("ctypes.dlopen", "ctypes.dlsym", "gc.get_objects", "gc.get_referrers", "sys._getframe", "sys.addaudithook")
+FRAMES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")
+BY_WAY_OF = ("ctypes", "inspect.py", "traceback.py")  # whose callers are meant where they look inwards
+SYSTEM = ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev/urandom")
 MOST_FILES = 200
 GIT = ["git", "-C", str(ROOT / "cwn_lite")]  # the lab asks which commit it is, and lives with no answer
 
@@ -57,6 +63,27 @@ def _lower(which: int, value: int) -> None:
     _, hard = resource.getrlimit(which)
     wanted = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(which, (wanted, wanted))
+
+
+def enter(folder: Path) -> None:
+    """Make a folder the place where this process works and keeps its own files."""
+    os.chdir(folder)
+    os.environ.update(HOME=str(folder), TMPDIR=str(folder), MPLBACKEND="Agg", MPLCONFIGDIR=str(folder))
+    tempfile.tempdir = str(folder)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+
+
+def confine_to(folder: Path) -> bool:
+    """Let the kernel refuse all files but Python's, the library's and those in a folder, where it can."""
+    libraries = {os.path.realpath(place) for place in (sys.prefix, sys.base_prefix, *_installed())}
+    return confine((*SYSTEM, *READABLE, *sorted(libraries)), (folder, os.devnull))
+
+
+def _installed() -> list[str]:
+    """Folders that modules come from, other than those of the checkout."""
+    return [place for place in sys.path if place and not _inside(os.path.realpath(place), ROOT)]
 
 
 class RefusedError(PermissionError):
@@ -104,7 +131,8 @@ class Fence:
             return "" if command[:3] == GIT else f"started another program ({event})"
         if event in NETWORK:
             return f"used the network ({event})"
-        if event in INWARDS and _called_by_answer():
+        inwards = event in INWARDS or (event == "object.__getattr__" and arguments[1] in FRAMES)
+        if inwards and _called_by_answer():
             return f"looked behind the scenes ({event})"
         return None
 
@@ -137,7 +165,7 @@ def _inside(path: str, folder: str | Path) -> bool:
 def _called_by_answer() -> bool:
     """Whether the call that is judged stands in a student's cell, and not in a library that it uses."""
     frame = sys._getframe(3)
-    while frame is not None and "ctypes" in frame.f_code.co_filename:
+    while frame is not None and any(way in frame.f_code.co_filename for way in BY_WAY_OF):
         frame = frame.f_back  # type: ignore[assignment]
     return frame is not None and frame.f_code.co_filename.startswith("<answer")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import tempfile
 import time
@@ -19,6 +20,9 @@ from .submission import defines
 # A server that has imported what chapters import, and is forked for each submission.
 KIND = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 PROCESSES: Any = multiprocessing.get_context(KIND)
+
+
+LONGEST = 1_000_000  # bytes of one message
 
 
 class SetupError(RuntimeError):
@@ -75,12 +79,13 @@ def _listen(here: Connection, jobs: list[Job], outcomes: dict[str, Outcome], lim
     for job in jobs:
         begin = time.monotonic()
         got = _receive(here, limits.seconds)
-        if isinstance(got, str):
+        if got == job.label:
             got = _receive(here, limits.seconds - (time.monotonic() - begin))
-        if isinstance(got, Outcome) and got.label == job.label:
-            if job.label in graded or not got.passed:
-                outcomes[job.label] = got
-            if not got.spent:
+        outcome = _outcome(got, job)
+        if outcome is not None:
+            if job.label in graded or not outcome.passed:
+                outcomes[job.label] = outcome
+            if not outcome.spent:
                 continue
         elif got is _LATE:
             line = f"stopped after {limits.seconds:g} seconds: it does not end, or is too slow"
@@ -96,6 +101,15 @@ _GONE = object()
 
 def _receive(here: Connection, seconds: float) -> object:
     try:
-        return here.recv() if here.poll(max(seconds, 0)) else _LATE
-    except (EOFError, OSError):
+        return json.loads(here.recv_bytes(LONGEST)) if here.poll(max(seconds, 0)) else _LATE
+    except (EOFError, OSError, ValueError):
         return _GONE
+
+
+def _outcome(got: object, job: Job) -> Outcome | None:
+    """Return what a process says of an exercise, if it does."""
+    try:
+        outcome = Outcome(**{**got, "reports": tuple(got["reports"])}) if isinstance(got, dict) else None
+    except (TypeError, KeyError):
+        return None
+    return outcome if outcome is not None and outcome.label == job.label else None

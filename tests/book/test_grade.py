@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from bookcheck.submitted import CHAPTER, LABELS, submitted
 
-from classroom import __main__, exercises, feedback, submission
+from classroom import __main__, exercises, feedback, landlock, submission
 from classroom.child import Outcome
 from classroom.exercises import Chapter
 from classroom.feedback import Graded
@@ -39,9 +39,9 @@ def test_four_submissions(chapter: Chapter) -> None:
     limits = Limits()
     assert passed(graded(chapter, limits, rest="solved")) == [True] * count
 
-    loop = graded(chapter, Limits(seconds=8), rest="solved", **{last: LOOP.format(name=name)})
+    loop = graded(chapter, Limits(seconds=5), rest="solved", **{last: LOOP.format(name=name)})
     assert passed(loop) == [False] + [True] * (count - 1)
-    assert loop[0].line == "stopped after 8 seconds: it does not end, or is too slow"
+    assert loop[0].line == "stopped after 5 seconds: it does not end, or is too slow"
 
     partial = graded(chapter, limits, **{last: "solved"})
     assert passed(partial) == [True] + [False] * (count - 1)
@@ -104,6 +104,11 @@ SOLVED = str(exercises.BOOK / "deriving.ipynb")
         ("    import socket\n    socket.create_connection(('example.org', 80))", "used the network"),
         ("    import ctypes\n    ctypes.CDLL(None).abs(3)", "looked behind the scenes"),
         ("    import sys\n    sys._getframe(1)", "looked behind the scenes"),
+        ("    import inspect\n    inspect.stack()", "looked behind the scenes"),
+        (
+            "    try:\n        1 / 0\n    except ZeroDivisionError as e:\n        e.__traceback__.tb_frame",
+            "looked behind",
+        ),
         ("    import os, tempfile\n    open(os.path.join('..', 'note'), 'w')", "wrote outside of its folder: note"),
         ("    for i in range(300):\n        open(f'{i}', 'w').close()", "wrote more than 200 files"),
         ("    import torch\n    torch.allclose = lambda *a, **k: True", "changed torch.allclose"),
@@ -118,6 +123,35 @@ def test_what_is_not_allowed_is_refused_and_reported(body: str, report: str) -> 
     assert passed(outcomes) == [False, False, True]
     assert report in outcomes[0].reports[0]
     assert outcomes[0].line == f"not graded: your code {outcomes[0].reports[0]}"
+
+
+@pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
+def test_the_kernel_refuses_what_python_does_not_see() -> None:
+    """PyTorch maps a file into memory in C: no hook of Python is asked."""
+    text = f"""import torch
+
+def double(x):
+    try:
+        torch.from_file({SOLVED!r}, size=9, dtype=torch.uint8)
+    except RuntimeError:
+        return 2 * x
+    return 0
+"""
+    assert passed(graded(CHAPTER, double=text))[0]
+
+
+def test_the_fence_is_out_of_reach() -> None:
+    text = f"""import classroom.fence
+
+classroom.fence.READABLE = ()
+classroom.fence.Fence._judge = lambda *given: None
+
+def double(x):
+    open({SOLVED!r})
+    return 2 * x
+"""
+    outcome = graded(CHAPTER, double=text)[0]
+    assert not outcome.passed and outcome.reports
 
 
 def test_no_solution_is_near() -> None:

@@ -18,16 +18,16 @@ from typing import Any
 import student
 
 from bookcheck.pages import BOOK, Cell, from_notebook
+from classroom.child import IMPORTED
 
 # A server that has imported what chapters import, and is forked for each of them.
 KIND = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 PROCESSES = multiprocessing.get_context(KIND)
-IMPORTED = ["torch", "matplotlib.pyplot", "scipy.stats", "sklearn.datasets", "cwn_lite.figures", "cwn_lite.lab"]
 
 
 def check(path: Path, folder: Path = BOOK, timeout: float = 120) -> list[str]:
     """Return the solutions that fail their grader and the stubs that pass."""
-    PROCESSES.set_forkserver_preload(IMPORTED)
+    PROCESSES.set_forkserver_preload(list(IMPORTED))
     here, there = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=_report, args=(path.resolve(), folder, there))
     process.start()
