@@ -1,18 +1,14 @@
-// Formulas wider than the page scroll inside themselves, by touch and by keyboard.
+// Formulas wider than the page scroll inside themselves; here they become places that the keyboard reaches.
 (function () {
   function mark() {
     for (const box of document.querySelectorAll(".bd-article :is(.cwn-formula, span.math)")) {
-      const inline = box.matches("span.math");
-      box.classList.remove("cwn-wide");
-      const column = inline ? box.closest("p, li, td, th, dd, figcaption, div") : box;
-      const wide = inline ? box.offsetWidth > column.clientWidth : box.scrollWidth > box.clientWidth;
-      box.classList.toggle("cwn-wide", wide);
-      if (wide) box.tabIndex = 0;
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }
   }
   let timer;
   addEventListener("load", () => document.fonts.ready.then(mark));
+  addEventListener("toggle", mark, true);
   addEventListener("resize", () => {
     clearTimeout(timer);
     timer = setTimeout(mark, 100);
