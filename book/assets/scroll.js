@@ -2,7 +2,8 @@
 (function () {
   function mark() {
     for (const box of document.querySelectorAll(".bd-article :is(.cwn-formula, span.math)")) {
-      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      // What is folded would have to be laid out to be measured: its turn comes when it is opened.
+      if (box.checkVisibility() && box.scrollWidth > box.clientWidth) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }
   }

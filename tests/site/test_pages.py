@@ -53,8 +53,14 @@ FONT = """() => !document.querySelector("math") || [...document.fonts].some(
 STUCK = """
 () => [...document.querySelectorAll(".bd-article :is(.cwn-formula, span.math)")]
   .filter((box) => getComputedStyle(box).overflowX !== "visible" && box.scrollWidth > box.clientWidth)
-  .filter((box) => box.tabIndex < 0)
+  .filter((box) => box.checkVisibility() && box.tabIndex < 0)
   .map((box) => box.textContent)
+"""
+OPEN = """
+async () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+  await new Promise((done) => setTimeout(done, 200));
+}
 """
 # Names what makes the page wider than the screen, but not what scrolls inside a box of its own.
 BEYOND = """
@@ -120,6 +126,23 @@ def test_formulas_are_typeset(see: Callable[..., Seen], name: str) -> None:
 @every_page
 def test_wide_formulas_are_reached_by_keyboard(see: Callable[..., Seen], name: str) -> None:
     assert see(name, "light", 390).stuck == []
+
+
+def test_wide_formulas_in_what_is_opened_are_reached_by_keyboard(running: Browser, site: str) -> None:
+    folded = ".bd-article details:not([open]) :is(.cwn-formula, span.math)"
+    with browse.opened(running, f"{site}book/batches.html", site, width=390) as (page, _):
+        assert page.locator(folded).count()
+        page.evaluate(OPEN)
+        assert not page.locator(folded).count() and page.evaluate(STUCK) == []
+        page.evaluate("for (const box of document.querySelectorAll('details [tabindex]')) box.tabIndex = -1")
+        assert page.evaluate(STUCK), "nothing was wide, so nothing was tried"
+
+
+@every_page
+def test_formulas_are_there_without_scripts(running: Browser, site: str, name: str) -> None:
+    with browse.opened(running, site + name, site, width=390, scripts=False) as (page, visit):
+        assert page.locator(".math math").count() == page.locator(".math").count()
+        assert page.evaluate(BEYOND) == [] and visit.foreign == []
 
 
 @every_page
