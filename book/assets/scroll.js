@@ -1,18 +1,15 @@
-// Formulas wider than the page scroll inside themselves, by touch and by keyboard.
+// Formulas wider than the page scroll inside themselves; here they become places that the keyboard reaches.
 (function () {
   function mark() {
-    for (const box of document.querySelectorAll(".bd-article mjx-container")) {
-      const inline = box.parentElement.matches("span.math");
-      box.classList.remove("cwn-wide");
-      const column = inline ? box.closest("p, li, td, th, dd, figcaption, div") : box;
-      const wide = inline ? box.offsetWidth > column.clientWidth : box.scrollWidth > box.clientWidth;
-      box.classList.toggle("cwn-wide", wide);
-      if (wide) box.tabIndex = 0;
+    for (const box of document.querySelectorAll(".bd-article :is(.cwn-formula, span.math)")) {
+      // What is folded would have to be laid out to be measured: its turn comes when it is opened.
+      if (box.checkVisibility() && box.scrollWidth > box.clientWidth) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }
   }
   let timer;
-  addEventListener("load", () => window.MathJax?.startup?.promise.then(mark));
+  addEventListener("load", () => document.fonts.ready.then(mark));
+  addEventListener("toggle", mark, true);
   addEventListener("resize", () => {
     clearTimeout(timer);
     timer = setTimeout(mark, 100);

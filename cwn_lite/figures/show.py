@@ -15,6 +15,8 @@ from cwn_lite.figures.text import check_alt, inline
 
 _REFERENCE = re.compile(r'(?:xlink:href="#|url\(#)([^")]+)')
 _ID = re.compile(r' id="([^"]*)"')
+_PLACE = re.compile(r' (?:d|x|y|width|height)="[^"]*"|translate\([^)]*\)')
+_LONG = re.compile(r"\d+\.\d{3,}")
 
 
 def show(fig: Figure, *, alt: str, caption: str = "") -> None:
@@ -68,6 +70,7 @@ def _inlined(svg: str, alt: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<defs>\s*</defs>\s*|\n\s+(?=<)", "", svg)
+    svg = _PLACE.sub(lambda place: _LONG.sub(lambda n: f"{float(n[0]):.2f}", place[0]), svg)  # of a point: enough
     # Only what is pointed at keeps an identifier; matplotlib names every group.
     prefix = "f" + hashlib.sha256((svg + alt).encode()).hexdigest()[:8]
     names = {name: f"{prefix}-{i}" for i, name in enumerate(dict.fromkeys(_REFERENCE.findall(svg)))}

@@ -9,7 +9,7 @@ _INLINE = re.compile(r"\\\$|\$(?P<math>[^$\n]+)\$|`(?P<code>[^`\n]+)`|\*(?P<em>[
 def inline(text: str) -> str:
     r"""Escape ``text``; turn ``$math$``, ``\`code\``` and ``*stress*`` into markup that needs no script to be read.
 
-    Math becomes ``<span class="math">\(…\)</span>``, which MathJax typesets on the site and in notebooks; without it
+    Math becomes ``<span class="math">\(…\)</span>``, which the site's build and notebooks typeset; without them
     the source stays readable. A dollar sign is written ``\$``.
 
     Args:

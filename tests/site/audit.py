@@ -22,7 +22,7 @@ KINDS = """
   const kinds = new Map();
   for (const e of document.querySelectorAll("body *")) {
     const speaks = [...e.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.data.trim());
-    if (!speaks || !e.checkVisibility() || e.closest("mjx-container, script, style")) continue;
+    if (!speaks || !e.checkVisibility() || e.closest("math, script, style")) continue;
     const { color, fontSize, fontWeight, opacity } = getComputedStyle(e);
     const kind = [color, ground(e), fontSize, fontWeight, opacity].join();
     if (!kinds.has(kind)) kinds.set(kind, e);
@@ -33,7 +33,7 @@ KINDS = """
 """
 # The insides of formulas and of code are thousands of elements without roles, names or focus. Those of formulas have
 # the colour of their text, too, and to lay them out is much of the work on contrast.
-THIN_FORMULAS = """() => { for (const e of document.querySelectorAll("mjx-math")) e.replaceChildren(); }"""
+THIN_FORMULAS = """() => { for (const e of document.querySelectorAll("math")) e.replaceChildren(); }"""
 THIN_CODE = """
 () => {
   for (const e of document.querySelectorAll("pre")) if (!e.querySelector("a, button")) e.textContent = e.textContent;

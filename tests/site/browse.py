@@ -29,12 +29,7 @@ FLAGS = [
     # No name leads anywhere. Cheaper than asking Python about each request, as page.route does.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
-TYPESET = """
-async () => {
-  if (window.MathJax?.startup) await window.MathJax.startup.promise;
-  await document.fonts.ready;
-}
-"""
+TYPESET = "async () => { await document.fonts.ready; }"
 
 
 def pages() -> list[str]:
@@ -54,6 +49,7 @@ class Visit:
     """What went wrong while a page was open."""
 
     own: str  # where the site's own files come from
+    asked: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
@@ -75,6 +71,8 @@ class Visit:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def _asked(self, request: Request) -> None:
+        if not request.url.startswith(("data:", "blob:")):
+            self.asked.append(request.url)
         if not request.url.startswith((self.own, "data:", "blob:")):
             self.foreign.append(request.url)
 
@@ -124,7 +122,7 @@ def opened(
     scripts: bool = True,
     typeset: bool = True,
 ) -> Iterator[tuple[Page, Visit]]:
-    """Open a page in a fresh context and wait until its formulas are typeset."""
+    """Open a page in a fresh context and wait until its formulas have their font."""
     context = running.new_context(
         viewport={"width": width, "height": 900},
         color_scheme="dark" if scheme == "dark" else "light",

@@ -16,7 +16,6 @@ import chapters
 import dedupe_scripts
 import hero
 import lean_pages
-import local_mathjax
 import nbformat
 import paper_numbers
 import pytest
@@ -197,10 +196,6 @@ def test_pages_lose_what_they_do_not_need() -> None:
         "<script type=\"text/x-thebe-config\">\n{x}\n</script>\n<script>kernelName = 'python3'</script>"
     )
     assert lean_pages.lean(page) == f'{view}<title>t</title><summary>s</summary><script src="keep.js"></script>'
-
-
-def test_mathjax_is_in_the_environment() -> None:
-    assert all((local_mathjax.mathjax_source() / name).exists() for name in local_mathjax.NEEDED)
 
 
 # ---- refresh ----

@@ -24,8 +24,11 @@ class Seen:
     problems: list[str]
     beyond: list[str]  # elements that stick out of the screen
     violations: list[str]  # of accessibility
-    formulas: int  # in the source
+    formulas: int
     typeset: int
+    font: bool  # of the formulas
+    stuck: list[str]  # formulas wider than their boxes that no key can reach
+    asked: int  # files
     background: str
 
 
@@ -34,13 +37,31 @@ def look(page: Page, visit: browse.Visit, *, structure: bool = True) -> Seen:
         problems=visit.problems(),
         beyond=page.evaluate(BEYOND),
         formulas=page.locator(".math").count(),
-        typeset=page.locator(".math mjx-container").count(),
+        typeset=page.locator(".math math").count(),
+        font=page.evaluate(FONT),
+        stuck=page.evaluate(STUCK),
+        asked=len(visit.asked),
         background=page.evaluate(BACKGROUND),
         violations=audit.violations(page, structure=structure),  # last: it takes the page apart
     )
 
 
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+# A page without formulas needs none.
+FONT = """() => !document.querySelector("math") || [...document.fonts].some(
+  (font) => font.family.includes("STIX Two Math") && font.status === "loaded")"""
+STUCK = """
+() => [...document.querySelectorAll(".bd-article :is(.cwn-formula, span.math)")]
+  .filter((box) => getComputedStyle(box).overflowX !== "visible" && box.scrollWidth > box.clientWidth)
+  .filter((box) => box.checkVisibility() && box.tabIndex < 0)
+  .map((box) => box.textContent)
+"""
+OPEN = """
+async () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+  await new Promise((done) => setTimeout(done, 200));
+}
+"""
 # Names what makes the page wider than the screen, but not what scrolls inside a box of its own.
 BEYOND = """
 () => {
@@ -99,6 +120,34 @@ def test_accessible(see: Callable[..., Seen], name: str, scheme: str, width: int
 def test_formulas_are_typeset(see: Callable[..., Seen], name: str) -> None:
     seen = see(name, "light", 1280)
     assert seen.typeset == seen.formulas
+    assert seen.font
+
+
+@every_page
+def test_wide_formulas_are_reached_by_keyboard(see: Callable[..., Seen], name: str) -> None:
+    assert see(name, "light", 390).stuck == []
+
+
+def test_wide_formulas_in_what_is_opened_are_reached_by_keyboard(running: Browser, site: str) -> None:
+    folded = ".bd-article details:not([open]) :is(.cwn-formula, span.math)"
+    with browse.opened(running, f"{site}book/batches.html", site, width=390) as (page, _):
+        assert page.locator(folded).count()
+        page.evaluate(OPEN)
+        assert not page.locator(folded).count() and page.evaluate(STUCK) == []
+        page.evaluate("for (const box of document.querySelectorAll('details [tabindex]')) box.tabIndex = -1")
+        assert page.evaluate(STUCK), "nothing was wide, so nothing was tried"
+
+
+@every_page
+def test_formulas_are_there_without_scripts(running: Browser, site: str, name: str) -> None:
+    with browse.opened(running, site + name, site, width=390, scripts=False) as (page, visit):
+        assert page.locator(".math math").count() == page.locator(".math").count()
+        assert page.evaluate(BEYOND) == [] and visit.foreign == []
+
+
+@every_page
+def test_few_files_are_asked_for(see: Callable[..., Seen], name: str) -> None:
+    assert see(name, "light", 1280).asked <= 15
 
 
 @every_page
@@ -111,7 +160,8 @@ def test_opened_as_a_file(running: Browser, name: str) -> None:
     own = browse.HTML.as_uri()
     with browse.opened(running, f"{own}/{name}", own) as (page, visit):
         assert visit.problems() == []
-        assert page.locator(".math mjx-container").count() == page.locator(".math").count()
+        assert page.locator(".math math").count() == page.locator(".math").count()
+        assert page.evaluate(FONT)
 
 
 def test_the_address_leads_to_the_front_page(running: Browser, site: str) -> None:
@@ -148,6 +198,7 @@ def test_the_search_finds_a_word(running: Browser, site: str) -> None:
 
 # ---- Each check, on a page that has the fault ----
 
+WIDE = '<p style="width:3000px">wide</p>'
 PLANTED = """<!doctype html><html lang="en"><head><title>t</title>
 <meta name="viewport" content="width=device-width"></head><body><main><h1>t</h1>{}</main></body></html>"""
 
@@ -163,6 +214,7 @@ PLANTED = """<!doctype html><html lang="en"><head><title>t</title>
         ('<div style="width:3000px">wide</div>', "beyond", "width:3000px"),
         ('<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">', "violations", "image-alt"),
         ('<p style="color:#bbb;background:#fff">faint</p>', "violations", "color-contrast"),
+        (f'<div class="bd-article"><div class="cwn-formula" style="overflow:auto">{WIDE}</div></div>', "stuck", "wide"),
     ],
 )
 def test_planted(running: Browser, tmp_path: Path, fault: str, field: str, message: str) -> None:
