@@ -1,5 +1,6 @@
 """Figures as inlined SVG: the same bytes each time, at home in any page, never without a text."""
 
+import io
 import re
 import xml.etree.ElementTree as ET
 
@@ -43,6 +44,18 @@ def test_it_is_one_element_without_anything_from_outside() -> None:
     for unwanted in ("<style", "<metadata", "<!--", "<?xml", "xlink", "http://matplotlib", "<text"):
         assert unwanted not in svg
     assert re.findall(r"https?://[^\"]+", svg) == ["http://www.w3.org/2000/svg"]
+
+
+def test_places_have_two_digits_and_are_where_they_were() -> None:
+    plain = io.StringIO()
+    fig = draw()
+    fig.savefig(plain, format="svg")
+    svg = figures.to_svg(fig, alt=ALT)
+    before, after = (re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', text) for text in (plain.getvalue(), svg))
+    assert len(before) == len(after) > 10
+    for old, new in zip(before, after, strict=True):
+        assert [float(at) for at in new] == pytest.approx([float(at) for at in old], abs=0.0051)
+    assert not re.search(r' (?:d|x|y)="[^"]*\.\d{3}', svg) and re.search(r"\.\d{3}", plain.getvalue())
 
 
 def test_the_ink_is_the_page_s_and_no_ground_is_painted() -> None:
