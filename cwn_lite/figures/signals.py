@@ -98,7 +98,7 @@ def draw_signals(**settings: float | str | bool) -> Figure:
         for label, (values, color, key) in lines.items():
             ax.plot(values, color=QUANTITIES[color], dashes=DASHES[key] or (None, None), label=label)
         ax.set(yscale="log", xlabel="layer", ylabel="relative to its start", xlim=(0, len(stack.signal) - 1))
-        every = [math.log10(value) for values, _ in lines.values() for value in values]
+        every = [math.log10(value) for values, *_ in lines.values() for value in values]
         low, high = min(-1, math.floor(min(every))), max(1, math.ceil(max(every)))
         ax.set_ylim(10.0**low, 10.0**high)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
