@@ -36,6 +36,7 @@ from cwn_lite.figures.style import COLORS as COLORS
 from cwn_lite.figures.style import DASHES as DASHES
 from cwn_lite.figures.style import INK as INK
 from cwn_lite.figures.style import LABELS as LABELS
+from cwn_lite.figures.style import QUANTITIES as QUANTITIES
 from cwn_lite.figures.style import ink_on as ink_on
 from cwn_lite.figures.style import use_style as use_style
 from cwn_lite.figures.training_grid import draw_training_grid as draw_training_grid
@@ -47,6 +48,7 @@ __all__ = [
     "DASHES",
     "INK",
     "LABELS",
+    "QUANTITIES",
     "Choice",
     "Interval",
     "Question",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cwn_lite.checks import check_count, check_number
 from cwn_lite.figures.draws import normals
-from cwn_lite.figures.style import COLORS, STYLE
+from cwn_lite.figures.style import COLORS, QUANTITIES, STYLE
 
 SIZES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 """The numbers of values ``N`` in a batch that the figure knows, yours among them."""
@@ -97,7 +97,7 @@ def draw_batch_company(**settings: float) -> Figure:
     """
     company = batch_company(**settings)  # type: ignore[arg-type]  # two types in one dict: checked by name there
     low, high, width = BINS
-    yours, others, quiet = COLORS["ours"], COLORS["bn"], COLORS["plain"]
+    yours, others, quiet = QUANTITIES["magenta"], QUANTITIES["teal"], COLORS["plain"]
     with plt.rc_context(STYLE):
         fig, axes = plt.subplots(3, 1, sharex=True, figsize=(6.4, 3.9), height_ratios=(1, 1, 1.6))
     for ax, values in zip(axes, (company.values, company.outputs), strict=False):

@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 
 from cwn_lite.figures.style import COLORS, DASHES, INK, LABELS, STYLE
 
 METRICS = {"test_error": "test error (%)", "train_error": "train error (%)", "train_loss": "train loss"}
 """What a run's curve may hold and how its axis is called."""
+
+MOST = 5
+"""Methods that can be told apart in one plot."""
 
 
 def curve_runs(results: Sequence[Any]) -> list[dict[str, Any]]:
@@ -43,13 +48,17 @@ def curve_runs(results: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def curves(runs: Sequence[Mapping[str, Any]], metric: str = "test_error") -> Figure:
-    """Draw ``metric`` against epoch: one line per method, the mean over its seeds, with the range as a band.
+def curves(runs: Sequence[Mapping[str, Any]], metric: str = "test_error", *, together: bool | None = None) -> Figure:
+    """Draw ``metric`` against epoch, the mean over a method's seeds with the range as a band.
+
+    More methods than `MOST` get a small panel each, on the same axes, the best last mean first, with the other means
+    faint behind it and the number of diverged runs in its heading.
 
     Args:
         runs: as the explorable ``learning-curves`` takes them: ``method``, ``label``, ``seed``, ``status`` and
             ``curve``, a list with ``epoch`` and the metrics.
         metric: a key of `METRICS`.
+        together: whether all lines stand in one plot, whatever their number; by default up to `MOST` do.
 
     Returns:
         A figure for `show`, or for ``static=`` of `explorable`.
@@ -66,26 +75,71 @@ def curves(runs: Sequence[Mapping[str, Any]], metric: str = "test_error") -> Fig
         raise ValueError(f"metric must be one of {sorted(METRICS)}, got {metric!r}")
     if not runs:
         raise ValueError("runs is empty; give at least one run with a curve")
+    groups = [[run for run in runs if run["method"] == each] for each in dict.fromkeys(run["method"] for run in runs)]
+    lines = [_Line(group, metric) for group in groups]
+    if together is None:
+        together = len(groups) <= MOST
     with plt.rc_context(STYLE):
-        fig, ax = plt.subplots()
-    ends: list[tuple[float, str]] = []
-    last = 0.0
-    for method in dict.fromkeys(run["method"] for run in runs):
-        mine = [run for run in runs if run["method"] == method]
-        table = over_epochs(mine, metric)
-        if not table:
-            continue
-        epochs, means = [row["epoch"] for row in table], [row["mean"] for row in table]
-        low, high = [row["min"] for row in table], [row["max"] for row in table]
-        color = COLORS.get(method, INK)
-        ax.fill_between(epochs, low, high, color=color, alpha=0.16, linewidth=0)
-        ax.plot(epochs, means, color=color, dashes=DASHES.get(method) or (None, None))
-        last = max(last, epochs[-1])
-        ends.append((means[-1], mine[0].get("label", method)))
+        return (_one_plot if together else _panels)(lines, METRICS[metric])
+
+
+class _Line:
+    """One method: its mean over the epochs, and how it is drawn."""
+
+    def __init__(self, runs: Sequence[Mapping[str, Any]], metric: str) -> None:
+        first = runs[0]
+        method, color = first["method"], first.get("color")
+        self.label: str = first.get("label", method)
+        self.color = color if is_color_like(color) else COLORS.get(method, INK)
+        self.dashes = first.get("dash", DASHES.get(method)) or (None, None)
+        self.epochs, self.means, self.low, self.high = (
+            [row[key] for row in over_epochs(runs, metric)] for key in ("epoch", "mean", "min", "max")
+        )
+        self.last = (self.epochs[-1], self.means[-1]) if self.epochs else (0, 0)
+        gone = sum(run.get("status", "done") != "done" for run in runs)
+        self.note = f"{gone} of {len(runs)} diverged" if gone else ""
+
+    def draw(self, ax: Axes) -> None:
+        ax.fill_between(self.epochs, self.low, self.high, color=self.color, alpha=0.16, linewidth=0)
+        ax.plot(self.epochs, self.means, color=self.color, dashes=self.dashes)
+
+
+def _one_plot(lines: list[_Line], axis: str) -> Figure:
+    """All lines in one plot, each with its name at its end."""
+    fig, ax = plt.subplots()
+    lines = [line for line in lines if line.epochs]
+    for line in lines:
+        line.draw(ax)
+    last = max((line.epochs[-1] for line in lines), default=0)
     bottom, top = ax.get_ylim()
-    for (_, label), y in zip(ends, _spread([y for y, _ in ends], (top - bottom) / 18), strict=True):
-        ax.annotate(label, (last, y), xytext=(6, 0), textcoords="offset points", va="center", annotation_clip=False)
-    ax.set(xlabel="epoch", ylabel=METRICS[metric], xlim=(1, max(last, 2)))
+    places = _spread([line.means[-1] for line in lines], (top - bottom) / 18)
+    for line, y in zip(lines, places, strict=True):
+        ax.annotate(
+            line.label, (last, y), xytext=(6, 0), textcoords="offset points", va="center", annotation_clip=False
+        )
+    ax.set(xlabel="epoch", ylabel=axis, xlim=(1, max(last, 2)))
+    return fig
+
+
+def _panels(lines: list[_Line], axis: str) -> Figure:
+    """A panel for each line, two beside each other: a width at which a phone can show the letters."""
+    ordered = sorted(lines, key=lambda line: (-line.last[0], line.last[1]))
+    rows = math.ceil(len(ordered) / 2)
+    fig, axes = plt.subplots(rows, 2, figsize=(4.2, 1.1 * rows + 0.4), sharex=True, sharey=True, squeeze=False)
+    last = ordered[0].last[0]
+    for line, ax in zip(ordered, axes.flat, strict=False):
+        for other in ordered:
+            if other is not line:
+                ax.plot(other.epochs, other.means, color=INK, alpha=0.2, linewidth=0.8)
+        line.draw(ax)
+        ax.set_title(f"{line.label}\n{line.note}" if line.note else line.label, fontsize=9)
+        ax.set_xlim(1, max(last, 2))
+    for ax in axes.flat[len(ordered) :]:
+        ax.remove()
+    for ax in axes.flat[max(len(ordered) - 2, 0) : len(ordered)]:
+        ax.tick_params(labelbottom=True)
+    fig.supylabel(axis, fontsize=9)
+    fig.supxlabel("epoch", fontsize=9)
     return fig
 
 

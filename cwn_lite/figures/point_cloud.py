@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from cwn_lite.checks import check_number
-from cwn_lite.figures.style import COLORS, INK, STYLE
+from cwn_lite.figures.style import INK, QUANTITIES, STYLE
 
 POINTS = (32, 64, 128, 256)
 """The numbers of points that the explorable knows: the first so many of each cloud."""
@@ -90,9 +90,9 @@ def draw_point_cloud(points: Tensor, near: Sequence[int], *, turn: float = 30.0,
         inks = [to_rgba(INK, shade) for shade in shades.tolist()]
         ax.scatter(right, up, s=sizes.numpy(), color=inks, linewidths=0)
         for j in others:
-            ax.plot([right[first], right[j]], [up[first], up[j]], color=COLORS["bn"], linewidth=1.2)
-        ax.plot(right[others], up[others], "o", color=COLORS["bn"], markersize=6, label="its nearest")
-        ax.plot(right[first], up[first], "o", color=COLORS["ours"], markersize=9, label="chosen point")
+            ax.plot([right[first], right[j]], [up[first], up[j]], color=QUANTITIES["teal"], linewidth=1.2)
+        ax.plot(right[others], up[others], "o", color=QUANTITIES["teal"], markersize=6, label="its nearest")
+        ax.plot(right[first], up[first], "o", color=QUANTITIES["magenta"], markersize=9, label="chosen point")
         ax.set(xlim=(-1.08, 1.08), ylim=(-1.08, 1.08), aspect="equal")
         ax.set_axis_off()
         handles, names = ax.get_legend_handles_labels()

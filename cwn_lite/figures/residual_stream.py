@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from cwn_lite.checks import check_count, check_nonnegative
-from cwn_lite.figures.style import COLORS, STYLE
+from cwn_lite.figures.style import COLORS, QUANTITIES, STYLE
 
 BLOCKS = (2, 4, 8, 12, 15, 27, 54, 128)
 """The numbers of blocks that the figure knows; 8, 12, 15 and 54 are those of networks in the chapter."""
@@ -83,8 +83,10 @@ def draw_residual_stream(**settings: float) -> Figure:
     blocks = len(stream.forward) - 1
     with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(6.4, 3.2))
-        ax.plot(range(blocks + 1), stream.forward, color=COLORS["ours"], label="stream, forward")
-        ax.plot(range(blocks + 1), stream.backward, color=COLORS["bn"], dashes=(6, 2), label="its gradient, backward")
+        ax.plot(range(blocks + 1), stream.forward, color=QUANTITIES["magenta"], label="stream, forward")
+        ax.plot(
+            range(blocks + 1), stream.backward, color=QUANTITIES["teal"], dashes=(6, 2), label="its gradient, backward"
+        )
         if stream.branch:
             middles = [b + 0.5 for b in range(blocks)]
             ax.plot(middles, [stream.branch] * blocks, ".", color=COLORS["plain"], label="gradient of each branch")

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from cwn_lite.checks import check_count, check_nonnegative
-from cwn_lite.figures.style import COLORS, STYLE
+from cwn_lite.figures.style import COLORS, QUANTITIES, STYLE
 from cwn_lite.projection import C_CENTERED
 
 ROWS = (2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -76,8 +76,8 @@ def draw_row_agreement(**settings: float) -> Figure:
     """
     stretch = row_agreement(**settings)  # type: ignore[arg-type]  # two types in one dict: checked by name there
     bars = {
-        "along their mean": (stretch.largest, COLORS["ours"]),
-        "along all else": (stretch.others, COLORS["bn"]),
+        "along their mean": (stretch.largest, QUANTITIES["magenta"]),
+        "along all else": (stretch.others, QUANTITIES["teal"]),
         "norm of a row": (stretch.norm, COLORS["plain"]),
     }
     with plt.rc_context(STYLE):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cwn_lite.checks import check_number, check_positive
 from cwn_lite.figures.sphere import on_sphere, space
-from cwn_lite.figures.style import COLORS, STYLE
+from cwn_lite.figures.style import COLORS, QUANTITIES, STYLE
 from cwn_lite.projection import C_HE, project_rows
 
 GRADIENT = (-1.65, 0.3, -0.1)
@@ -123,7 +123,7 @@ def draw_row_rules(*, turn: float = -48.0, tilt: float = 28.0, **settings: float
         ax.set_axis_off()
         flat = space(ax, math.sqrt(C_HE), turn, tilt)
         start = flat(w)[:2]
-        ax.plot(*start, "o", color=COLORS["bn"], markersize=8)
+        ax.plot(*start, "o", color=QUANTITIES["teal"], markersize=8)
         ax.annotate("w", start, xytext=(2, -14), textcoords="offset points", fontstyle="italic", ha="center")
         spots: dict[tuple[int, int], list[str]] = {}
         for name, found in after.items():

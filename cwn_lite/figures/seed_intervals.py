@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cwn_lite.checks import check_count, check_nonnegative
 from cwn_lite.figures.draws import normals, uniforms
-from cwn_lite.figures.style import COLORS, INK, STYLE
+from cwn_lite.figures.style import COLORS, INK, QUANTITIES, STYLE
 
 SEEDS = (2, 10)
 """Fewest and most seeds of one experiment."""
@@ -103,10 +103,10 @@ def draw_seed_intervals(**settings: float) -> Figure:
         for row, (low, high) in enumerate(zip(found.low[:SHOWN], found.high[:SHOWN], strict=True)):
             if np.isfinite(low):
                 holds = low <= found.truth <= high
-                color = COLORS["plain"] if holds else COLORS["ours"]
+                color = COLORS["plain"] if holds else QUANTITIES["magenta"]
                 ax.plot([max(low, left), min(high, right)], [row, row], color=color, linewidth=2 if holds else 3)
         ax.axvline(0, color=INK, linewidth=1)
-        ax.axvline(found.truth, color=COLORS["bn"], dashes=(4, 3), linewidth=1.5)
+        ax.axvline(found.truth, color=QUANTITIES["teal"], dashes=(4, 3), linewidth=1.5)
         ax.set(xlim=_REACH, yticks=[], xlabel="points of test error")
         ax.invert_yaxis()
         ax.grid(axis="y", visible=False)

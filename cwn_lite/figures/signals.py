@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cwn_lite.checks import check_bool, check_count, check_nonnegative, check_positive
-from cwn_lite.figures.style import COLORS, DASHES, STYLE
+from cwn_lite.figures.style import DASHES, QUANTITIES, STYLE
 from cwn_lite.gain import leaky_relu_c
 from cwn_lite.projection import C_HE
 
@@ -90,15 +90,15 @@ def draw_signals(**settings: float | str | bool) -> Figure:
     """
     stack = signals(**settings)  # type: ignore[arg-type]  # several types in one dict: checked by name there
     lines = {
-        "signal, on its way up": (stack.signal, "ours"),
-        "gradient, on its way down": (stack.gradient, "bn"),
+        "signal, on its way up": (stack.signal, "magenta", "ours"),
+        "gradient, on its way down": (stack.gradient, "teal", "bn"),
     }
     with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(6.4, 3.2))
-        for label, (values, key) in lines.items():
-            ax.plot(values, color=COLORS[key], dashes=DASHES[key] or (None, None), label=label)
+        for label, (values, color, key) in lines.items():
+            ax.plot(values, color=QUANTITIES[color], dashes=DASHES[key] or (None, None), label=label)
         ax.set(yscale="log", xlabel="layer", ylabel="relative to its start", xlim=(0, len(stack.signal) - 1))
-        every = [math.log10(value) for values, _ in lines.values() for value in values]
+        every = [math.log10(value) for values, *_ in lines.values() for value in values]
         low, high = min(-1, math.floor(min(every))), max(1, math.ceil(max(every)))
         ax.set_ylim(10.0**low, 10.0**high)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -8,6 +8,8 @@ from typing import Any
 
 from IPython.display import Markdown, display
 
+from cwn_lite.figures.narrow import narrow
+
 
 def markdown(text: str) -> None:
     """Display ``text`` as Markdown: how a sentence with a measured number is printed.
@@ -33,7 +35,7 @@ def source(obj: Callable[..., Any], *, docstring: bool = False) -> None:
 
 
 def source_of(obj: Callable[..., Any], *, docstring: bool = False) -> str:
-    """Return what `source` displays: a comment with the file's name, then the code.
+    """Return what `source` displays: a comment with the file's name, then the code in the width of a page.
 
     Args:
         obj: a function or class defined in ``cwn_lite``.
@@ -55,7 +57,7 @@ def source_of(obj: Callable[..., Any], *, docstring: bool = False) -> str:
     code = textwrap.dedent(inspect.getsource(obj)).rstrip()
     if not docstring:
         code = _without_docstrings(code)
-    return f"# {module.replace('.', '/')}.py\n{code}"
+    return f"# {module.replace('.', '/')}.py\n{narrow(code)}"
 
 
 def _without_docstrings(code: str) -> str:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from cwn_lite.figures.style import INK, STYLE
+from cwn_lite.figures.style import INK, QUANTITIES, STYLE
 from cwn_lite.projection import project_rows
 
 # The frame of the plane 1ᵀw = 0 and its normal, as in explorables/space.js.
@@ -20,7 +20,7 @@ _E2 = torch.tensor([1.0, 1.0, -2.0], dtype=torch.float64) / math.sqrt(6)
 _UP = torch.tensor([1.0, 1.0, 1.0], dtype=torch.float64) / math.sqrt(3)
 _PLANE = 2.05  # radius of the disc that stands for the plane
 _MARKS = {  # point -> colour, marker, offset of its name in points
-    "w": ("#0072B2", "o", (2, -14)),
+    "w": (QUANTITIES["teal"], "o", (2, -14)),
     "g": ("#786CD8", "D", (-4, -14)),
     "w − αg": ("#8F6B4A", "s", (-8, 13)),
     "w − αPg": ("#009E73", "^", (34, -2)),
@@ -111,8 +111,8 @@ def space(ax: Axes, radius: float, turn: float, tilt: float) -> Callable[[Tensor
             ax.plot(xs, [y for _, y, _ in seen], linestyle="-" if front else (0, (3, 3)), **style)
 
     disc = [flat(on_sphere(_PLANE, t)) for t in turns]
-    ax.fill([x for x, _, _ in disc], [y for _, y, _ in disc], color="#0072B2", alpha=0.08, linewidth=0)
-    ring(_PLANE, color="#0072B2", linewidth=0.8, alpha=0.5)
+    ax.fill([x for x, _, _ in disc], [y for _, y, _ in disc], color=QUANTITIES["teal"], alpha=0.08, linewidth=0)
+    ring(_PLANE, color=QUANTITIES["teal"], linewidth=0.8, alpha=0.5)
     ax.add_patch(Circle((0, 0), radius, fill=False, edgecolor=INK, alpha=0.5, linewidth=0.9))
     for degrees in (-60, -30, 30, 60):
         ring(radius, math.radians(degrees), color=INK, linewidth=0.6, alpha=0.2)

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from cwn_lite.checks import check_number
-from cwn_lite.figures.style import COLORS, STYLE
+from cwn_lite.figures.style import COLORS, QUANTITIES, STYLE
 
 VALUE = 4
 """Bytes of a value: float32."""
@@ -69,9 +69,9 @@ NAMES = {
 
 _SEGMENTS = {
     "convolution": ("convolution", COLORS["plain"], ""),
-    "sgd": ("SGD with momentum", COLORS["ws+gn"], "...."),
-    "per_activation": ("extra for each activation", COLORS["bn"], "////"),
-    "per_weight": ("extra for each weight", COLORS["ours"], "||||"),
+    "sgd": ("SGD with momentum", QUANTITIES["olive"], "...."),
+    "per_activation": ("extra for each activation", QUANTITIES["teal"], "////"),
+    "per_weight": ("extra for each weight", QUANTITIES["magenta"], "||||"),
 }
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 

@@ -28,6 +28,13 @@ COLORS = {
 }
 """Method -> line colour."""
 
+QUANTITIES = {
+    "magenta": "#A032A0",
+    "teal": "#006E64",
+    "olive": "#969632",
+}
+"""Line colours for what is no method: a signal and its gradient, layers, variants. A method keeps its own colour."""
+
 DASHES: dict[str, tuple[float, ...]] = {
     "ours": (),
     "bn": (6.0, 2.0),

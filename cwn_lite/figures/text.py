@@ -3,14 +3,18 @@
 import html
 import re
 
-_INLINE = re.compile(r"\\\$|\$(?P<math>[^$\n]+)\$|`(?P<code>[^`\n]+)`|\*(?P<em>[^*\s][^*\n]*)\*")
+_INLINE = re.compile(
+    r"\\\$|\$(?P<math>[^$\n]+)\$|`(?P<code>[^`\n]+)`|\*(?P<em>[^*\s][^*\n]*)\*"
+    r"|\[(?P<name>[^\]\n]+)\]\((?P<page>\w+\.ipynb)\)"
+)
 
 
 def inline(text: str) -> str:
-    r"""Escape ``text``; turn ``$math$``, ``\`code\``` and ``*stress*`` into markup that needs no script to be read.
+    r"""Escape ``text``; turn ``$math$``, ``\`code\```, ``*stress*`` and links to chapters into markup without scripts.
 
     Math becomes ``<span class="math">\(…\)</span>``, which the site's build and notebooks typeset; without them
-    the source stays readable. A dollar sign is written ``\$``.
+    the source stays readable. A dollar sign is written ``\$``. A chapter is linked as ``[name](file.ipynb)``; the site
+    makes that its page.
 
     Args:
         text: one paragraph of plain text.
@@ -28,6 +32,8 @@ def inline(text: str) -> str:
             parts.append(f"<code>{html.escape(code)}</code>")
         elif (stress := match["em"]) is not None:
             parts.append(f"<em>{html.escape(stress)}</em>")
+        elif (name := match["name"]) is not None:
+            parts.append(f'<a href="{match["page"]}">{html.escape(name)}</a>')
         else:
             parts.append("$")
         end = match.end()

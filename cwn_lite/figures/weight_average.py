@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from cwn_lite.checks import check_nonnegative
-from cwn_lite.figures.style import COLORS, STYLE
+from cwn_lite.figures.style import QUANTITIES, STYLE
 
 DECAYS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 """The decays that the figure knows."""
@@ -90,13 +90,13 @@ def draw_weight_average(**settings: float) -> Figure:
             [math.cos(t) for t in turned],
             [math.sin(t) for t in turned],
             s=18,
-            color=[to_rgba(COLORS["bn"], decay**age) for age in ages],
+            color=[to_rgba(QUANTITIES["teal"], decay**age) for age in ages],
             linewidths=0,
         )
         ax.plot([0, math.cos(at)], [0, math.sin(at)], linewidth=1, color="0.5")
         ends = {
-            "average": (found.steady, COLORS["ours"], (-9, -12), "right"),
-            "projected": (1.0, COLORS["gn"], (9, -4), "left"),
+            "average": (found.steady, QUANTITIES["magenta"], (-9, -12), "right"),
+            "projected": (1.0, QUANTITIES["olive"], (9, -4), "left"),
         }
         ax.annotate("newest row", (0, 1), xytext=(0, 8), textcoords="offset points", ha="center")
         for name, (length, color, offset, side) in ends.items():

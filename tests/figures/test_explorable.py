@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -146,3 +147,29 @@ def test_curves_say_what_is_missing() -> None:
         figures.curves([{"method": "bn", "curve": []}], "accuracy")
     with pytest.raises(ValueError, match="runs is empty"):
         figures.curves([])
+
+
+def many_runs() -> list[dict[str, object]]:
+    """Six methods, the last best; of one, all runs were lost before they had a value."""
+    return [
+        {"method": m, "label": m, "seed": s, "status": status, "curve": curve}
+        for i, m in enumerate(list(figures.LABELS)[:7])
+        for s in (0, 1)
+        for status, curve in [
+            ("diverged", []) if i == 6 else ("done", [{"epoch": e, "test_error": 50 / e - i} for e in (1, 2, 3)])
+        ]
+    ]
+
+
+def test_many_still_curves_have_a_panel_each() -> None:
+    runs = many_runs()
+    fig = figures.curves(runs)
+    names = list(figures.LABELS)
+    assert [ax.get_title("left") for ax in fig.axes] == [*reversed(names[:6]), f"{names[6]}\n2 of 2 diverged"]
+    assert [len(ax.lines) for ax in fig.axes] == [7] * 7
+    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in fig.axes}) == 1
+    # Seen on a phone 360 pixels wide, with the page's margins, letters of 9 points are ten pixels high.
+    assert 9 * 336 / (72 * fig.get_figwidth()) >= 10 - 1e-9
+    assert len(figures.curves(runs, together=True).axes) == 1
+    assert len(figures.curves(runs[:10]).axes) == 1
+    plt.close("all")

@@ -65,6 +65,8 @@ def test_text_is_escaped_and_math_marked() -> None:
         ("2 * 3 * 4", "2 * 3 * 4"),
         ("`$x$` and $`y`$", '<code>$x$</code> and <span class="math notranslate nohighlight">\\(`y`\\)</span>'),
         ("one $ sign", "one $ sign"),
+        ("see [A & B](signals.ipynb).", 'see <a href="signals.ipynb">A &amp; B</a>.'),
+        ("[an interval](0, 1) of [x](https://example.org)", "[an interval](0, 1) of [x](https://example.org)"),
     ],
 )
 def test_only_pairs_are_markup(text: str, html: str) -> None:

@@ -218,5 +218,5 @@ def test_the_fragment_is_whole_alone_and_asks_nothing_of_the_network() -> None:
 
 def test_the_colours_are_the_book_s() -> None:
     style = (MODULES / "shared.css").read_text()
-    for name, method in (("brown", "ws+gn"), ("blue", "bn"), ("vermilion", "ours")):
-        assert f"--{name}: {figures.COLORS[method]}" in style
+    for name in ("olive", "teal", "magenta"):
+        assert f"--{name}: {figures.QUANTITIES[name]}" in style

@@ -1,6 +1,7 @@
 """The palette: readable on both backgrounds, told apart by every kind of eye."""
 
 from itertools import combinations
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -9,6 +10,11 @@ import pytest
 from cwn_lite import figures
 
 WHITE, DARK = "#FFFFFF", "#121212"
+EXPLORABLES = Path(figures.__file__).parent / "explorables"
+METHODS_IN = {
+    "vermilion": {"batch-noise", "equilibrium", "explosion", "projection-sphere"},  # the sphere: CWO's step
+    "blue": {"batch-noise"},
+}
 
 # Machado, Oliveira, Fernandes 2009, severity 1.0, on linear RGB.
 VISION = {
@@ -43,7 +49,7 @@ def test_contrast_knows_the_ends_of_the_scale() -> None:
     assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.01)
 
 
-@pytest.mark.parametrize("color", figures.COLORS.values())
+@pytest.mark.parametrize("color", (figures.COLORS | figures.QUANTITIES).values())
 @pytest.mark.parametrize("background", [WHITE, DARK])
 def test_a_line_stands_out_on_white_and_on_black(color: str, background: str) -> None:
     assert contrast(color, background) >= 3
@@ -61,6 +67,26 @@ def test_no_two_methods_look_alike(vision: str) -> None:
     seen = {name: lab(np.array(VISION[vision]) @ linear(color)) for name, color in figures.COLORS.items()}
     least = min((float(np.linalg.norm(seen[a] - seen[b])), a, b) for a, b in combinations(seen, 2))
     assert least[0] > 9, least
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_no_quantity_looks_like_a_method_or_like_another(vision: str) -> None:
+    seen, own = (
+        {name: lab(np.array(VISION[vision]) @ linear(color)) for name, color in table.items()}
+        for table in (figures.COLORS, figures.QUANTITIES)
+    )
+    apart = {(a, b): float(np.linalg.norm(own[a] - seen[b])) for a in own for b in seen}
+    assert min(apart.values()) > 9, min(apart, key=apart.__getitem__)
+    assert min(float(np.linalg.norm(own[a] - own[b])) for a, b in combinations(own, 2)) > 20
+
+
+def test_orange_is_cwo_and_blue_is_batch_norm_in_every_interactive_figure() -> None:
+    style = (EXPLORABLES / "shared.css").read_text(encoding="utf8")
+    for name, color in figures.QUANTITIES.items():
+        assert f"--{name}: {color}" in style
+    for color, methods in METHODS_IN.items():
+        found = {p.stem for p in EXPLORABLES.glob("*.css") if f"var(--{color})" in p.read_text(encoding="utf8")}
+        assert found == methods, "a line that is no method takes a colour of figures.QUANTITIES"
 
 
 def test_each_method_has_a_colour_a_dash_and_a_label_of_its_own() -> None:

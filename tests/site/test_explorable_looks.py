@@ -49,6 +49,13 @@ def test_nothing_sticks_out_or_overlaps(open_page: Opener, width: int) -> None:
     assert right <= width
     for svg in (".sphere .name", "svg.curves .end"):
         assert len(boxes_apart(page.locator(svg))) == (10 if "sphere" in svg else len(figures.LABELS))
+    assert len(boxes_apart(page.locator("svg.curves text"))) > 2 * len(figures.LABELS)
+    sizes = page.locator("svg.curves text").evaluate_all(
+        "all => all.map((n) => parseFloat(getComputedStyle(n).fontSize))"
+    )
+    assert min(sizes) >= 10
+    page.get_by_role("checkbox", name="one plot").check()
+    assert len(boxes_apart(page.locator("svg.curves .end"))) == len(figures.LABELS)
 
 
 @pytest.mark.parametrize("scripts", [True, False])

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fragments import CURVES, QUIZ, SLOW, SPHERE, Opener, make_runs, middle, opener, slider, table, vector
+from fragments import ALT, CURVES, QUIZ, SLOW, SPHERE, Opener, make_runs, middle, opener, slider, table, vector
 from playwright.sync_api import Browser, Locator, expect
 
 import cwn_lite as cwn
 from cwn_lite import figures
+from cwn_lite.figures.curves import over_epochs
 from cwn_lite.figures.explorable import bundle
 
 E1 = torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64) / math.sqrt(2)
@@ -272,6 +273,7 @@ def test_the_curves_answer(open_page: Opener) -> None:
     assert figure.locator(".tick").all_inner_texts() != plain_ticks
     assert figure.locator("svg.curves").get_by_text("train loss, log scale").is_visible()
 
+    figure.get_by_role("checkbox", name="one plot").check()
     box = figure.locator("svg.curves").bounding_box()
     page.mouse.move(box["x"] + 42, box["y"] + 150)
     check(1, "train_loss")
@@ -279,6 +281,47 @@ def test_the_curves_answer(open_page: Opener) -> None:
     figure.get_by_role("checkbox", name="plain").uncheck()
     assert figure.locator(".mean").count() == lines - 1
     assert not figure.locator('tr[data-method="plain"]').is_visible()
+
+
+def test_many_methods_have_a_panel_each_and_few_share_one(open_page: Opener) -> None:
+    def means(method: str) -> list[float]:
+        return [row["mean"] for row in over_epochs([r for r in make_runs() if r["method"] == method], "test_error")]
+
+    page = open_page(CURVES)
+    figure, methods = page.locator("figure.explorable"), list(figures.LABELS)
+    by_last = [figures.LABELS[m] for m in sorted(methods, key=lambda m: means(m)[-1])]
+    assert figure.locator(".end").all_text_contents() == by_last
+    assert figure.locator(".panel-note").all_text_contents() == ["1 of 3 diverged"] * 2
+    counts = [figure.locator(f"svg.curves {part}").count() for part in (".mean", ".other", ".cursor", ".bead", ".lost")]
+    assert counts == [10, 10, 10, 10, 1]
+
+    # The cursor follows the pointer in each panel, and its line stands at the same epoch in all.
+    frames = figure.locator(".frame").evaluate_all("all => all.map((n) => n.getBoundingClientRect().toJSON())")
+    for frame in frames:
+        page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] - 20)
+        assert slider(figure, "epoch under the cursor").input_value() == "5"
+        lines = figure.locator(".cursor").evaluate_all("all => all.map((n) => n.getBoundingClientRect().x)")
+        assert lines == pytest.approx([each["x"] + each["width"] / 2 for each in frames], abs=1)
+        page.mouse.move(frame["x"] + 1, frame["y"] - 20)
+        assert slider(figure, "epoch under the cursor").input_value() == "1"
+
+    figure.get_by_role("checkbox", name="one plot").check()
+    assert figure.locator(".frame").count() == 1 and figure.locator(".mean").count() == 10
+    few = [run for run in make_runs() if run["method"] in methods[:5]]
+    page = open_page(figures.explorable_html("learning-curves", {"runs": few}, alt=ALT, static=figures.curves(few)))
+    assert page.locator("svg.curves .frame").count() == 1
+    assert page.get_by_role("checkbox", name="one plot").count() == 0
+
+
+def test_a_method_that_was_lost_at_once_has_an_empty_panel(open_page: Opener) -> None:
+    runs = [{**run, "status": "diverged", "curve": []} if run["method"] == "gn" else run for run in make_runs()]
+    page = open_page(figures.explorable_html("learning-curves", {"runs": runs}, alt=ALT, static=figures.curves(runs)))
+    assert page.locator("svg.curves .end").all_text_contents()[-1] == "GN"
+    assert "3 of 3 diverged" in page.locator("svg.curves .panel-note").all_text_contents()[-1]
+    for box in page.get_by_role("group", name="Methods").get_by_role("checkbox").all():
+        box.uncheck()
+    page.mouse.move(200, 300)
+    assert page.locator("svg.curves .end").count() == 0
 
 
 def test_two_of_a_kind_do_not_meddle(open_page: Opener) -> None:

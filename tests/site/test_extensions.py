@@ -11,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import api_page
+import chapter_links
 import chapter_numbers
 import chapters
 import dedupe_scripts
@@ -52,6 +53,11 @@ def text(source: str, *tags: str) -> dict[str, Any]:
 
 
 # ---- student ----
+
+
+def test_links_in_html_lead_to_pages_on_the_site() -> None:
+    body = '<a href="signals.ipynb">Signals</a> <a href="signals.ipynb" download="x">take it</a> signals.ipynb'
+    assert chapter_links.to_pages(body) == body.replace('signals.ipynb">S', 'signals.html">S')
 
 
 def test_student_gets_the_stub_and_not_the_answer() -> None:
