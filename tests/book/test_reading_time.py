@@ -1,16 +1,25 @@
 """Minutes are honest: a chapter takes about as long as its first cell says."""
 
+import re
 from pathlib import Path
 
 import pytest
-from bookcheck.minutes import WITHIN, WORDS, check, reading_time
-from bookcheck.pages import chapters, from_notebook, load
+from bookcheck.minutes import PROMISE, WITHIN, WORDS, check, reading_time
+from bookcheck.pages import BOOK, chapters, from_notebook, load
 from bookcheck.planting import Notebook, code, markdown
 
 
 @pytest.mark.parametrize("path", chapters(), ids=lambda path: path.name)
 def test_book(path: Path) -> None:
     assert check(load(path)) == []
+
+
+def test_the_front_page_has_the_same_minutes() -> None:
+    rows = re.findall(
+        r"^\| \[\]\((\w+\.ipynb)\) \|.*\| (\d+) \|$", (BOOK / "index.md").read_text(encoding="utf8"), re.MULTILINE
+    )
+    promised = {path.name: PROMISE.search(load(path).cells[0].source) for path in chapters()}
+    assert {name: minutes for name, minutes in rows if name in promised} == {n: m and m[1] for n, m in promised.items()}
 
 
 def planted(promise: str, words: int) -> Notebook:
