@@ -29,12 +29,13 @@ def table(folder: Path) -> str:
     tried = {name: known for name, known in runs.items() if name.startswith("search-")}
     count = sum(map(len, tried.values()))
     notes = [
-        f"It was compared with {len(tried)} settings in {count} runs, on training images that were held out. Short "
-        "runs compare methods under equal conditions; they are not the paper's setting.",
+        f"Before, on training images that were held out, {len(tried)} settings of all methods were tried in {count} "
+        "runs. Short runs compare methods under equal conditions; they are not the paper's setting.",
         f"{len(found)} runs in all are recorded, most of them for the chapters that ask for them.",
     ]
     runs = final_runs(folder)
-    return "\n\n".join([summary_table(runs, times(folder.parent / "costs")), summary_notes(runs), *notes])
+    known = times(folder.parent / "costs")
+    return "\n\n".join([summary_table(runs, known), summary_notes(runs, timed=bool(known)), *notes])
 
 
 def times(folder: Path) -> dict[str, dict[str, float]]:

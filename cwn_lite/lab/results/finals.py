@@ -109,16 +109,16 @@ def summary_table(runs: Mapping[str, Sequence[Result]], times: Mapping[str, Mapp
 
     Args:
         runs: name of a recipe -> its results, as :func:`final_runs` has them.
-        times: network -> row -> time of a training step over the plain network's, where it was measured.
+        times: network -> row -> time of a training step over the plain network's, where it was measured; without any
+            the table has no such column.
 
     Example:
         >>> summary_table({}, {"cnn": {"batch norm, SGD": 1.25}}).splitlines()[2]
         '| 9-layer CNN of the paper | batch norm, SGD | – | – | 1.25 |'
     """
-    lines = [
-        "| network | method | test error | diverged | time of a step |",
-        "| --- | --- | ---: | ---: | ---: |",
-    ]
+    lines = ["| network | method | test error | diverged |", "| --- | --- | ---: | ---: |"]
+    if times:
+        lines = [f"{lines[0]} time of a step |", f"{lines[1]} ---: |"]
     for network, title in SUMMARY_NETWORKS.items():
         for method in SUMMARY:
             known = runs.get(summary_recipe(network, method), [])
@@ -130,16 +130,19 @@ def summary_table(runs: Mapping[str, Sequence[Result]], times: Mapping[str, Mapp
                 error = f"{errors.mean:.1f} ± {errors.std:.1f} %"
             ratio = times.get(network, {}).get(method)
             count = f"{lost} of {len(known)}" if known else "–"
-            lines.append(f"| {title} | {method} | {error} | {count} | {'–' if ratio is None else f'{ratio:.2f}'} |")
+            line = f"| {title} | {method} | {error} | {count} |"
+            lines.append(f"{line} {'–' if ratio is None else f'{ratio:.2f}'} |" if times else line)
     return "\n".join(lines)
 
 
-def summary_notes(runs: Mapping[str, Sequence[Result]]) -> str:
+def summary_notes(runs: Mapping[str, Sequence[Result]], *, timed: bool = True) -> str:
     """Return what the short table leaves out: how its runs were trained, and what other rates do.
 
     Args:
         runs: as for :func:`summary_table`.
+        timed: the table has times of a step.
     """
+    time = " A step's time is over that of the same network without normalization, on two CPU cores." if timed else ""
     other = [
         run
         for network in NETWORKS
@@ -149,10 +152,10 @@ def summary_notes(runs: Mapping[str, Sequence[Result]]) -> str:
     lost = sum(run.status == "diverged" for run in other)
     settings = " ".join(map(_setting, SUMMARY_NETWORKS))
     return (
-        f"Test error: mean ± standard deviation over the runs that ended. {settings} A step's time is over that of the "
-        "same network without normalization, on two CPU cores. The steps of AngularMuon, which batch norm can take as "
-        f"well, turn weight rows by up to {RATES[1]:g} rad; at a third and at three times that rate {lost} of "
-        f"{len(other)} runs of CWO recommended diverged."
+        f"Test error: mean ± standard deviation over the runs that ended. {settings}{time} As printed, "
+        "the CNN was trained with the paper's noise, the residual networks without. The steps of AngularMuon, "
+        f"which batch norm can take as well, turn weight rows by up to {RATES[1]:g} rad; at a third and at three times "
+        f"that rate {lost} of {len(other)} runs of CWO recommended diverged."
     )
 
 
