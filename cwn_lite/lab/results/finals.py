@@ -42,7 +42,7 @@ SUMMARY = {
     "CWO as printed, SGD": "angular-{}-printed",
     "**CWO recommended**": f"angular-{{}}-ours-lr{RATES[1]:g}",
 }
-# On the paper's CNN the printed recipe was trained with the paper's noise, as everywhere in its Table 1.
+# On the paper's CNN the printed recipe was trained with noise, at a level that the paper does not print.
 _WITH_NOISE = {("cnn", "CWO as printed, SGD"): "cnn-ours-e30"}
 
 
@@ -153,7 +153,7 @@ def summary_notes(runs: Mapping[str, Sequence[Result]], *, timed: bool = True) -
     settings = " ".join(map(_setting, SUMMARY_NETWORKS))
     return (
         f"Test error: mean ± standard deviation over the runs that ended. {settings}{time} As printed, "
-        "the CNN was trained with the paper's noise, the residual networks without. The steps of AngularMuon, "
+        "the CNN was trained with noise, the residual networks without. The steps of AngularMuon, "
         f"which batch norm can take as well, turn weight rows by up to {RATES[1]:g} rad; at a third and at three times "
         f"that rate {lost} of {len(other)} runs of CWO recommended diverged."
     )
