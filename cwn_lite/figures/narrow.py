@@ -21,7 +21,7 @@ def narrow(code: str, width: int = WIDTH) -> str:
         width: columns.
 
     Example:
-        >>> print(narrow("total = add(first_number, second_number)", 30))
+        >>> print(narrow("total = add(first_number, second_number)", 32))
         total = add(
             first_number, second_number
         )

@@ -1,5 +1,6 @@
 """Multiple-choice questions whose right answer is computed, in HTML that needs no script."""
 
+import html
 from dataclasses import asdict, dataclass
 
 from IPython.display import display
@@ -43,17 +44,17 @@ class Question:
             raise ValueError(f"exactly one choice of {self.prompt!r} must hold, but {len(right)} do: {right}")
 
 
-def quiz(*questions: Question) -> None:
+def quiz(*questions: Question, title: str = "Quiz") -> None:
     """Display questions with feedback on each choice; arguments as in `quiz_html`."""
     plain = []
     for i, question in enumerate(questions, 1):
         plain.append(f"{i}. {question.prompt}")
         plain += [f"   ({letter}) {c.text}" for letter, c in zip("abcdef", question.choices, strict=False)]
-    kinds = {"text/html": quiz_html(*questions), "text/plain": "\n".join(plain)}
+    kinds = {"text/html": quiz_html(*questions, title=title), "text/plain": "\n".join(plain)}
     display(kinds, raw=True, metadata={METADATA: [asdict(question) for question in questions]})
 
 
-def quiz_html(*questions: Question) -> str:
+def quiz_html(*questions: Question, title: str = "Quiz") -> str:
     """Return the questions as one form: native radio buttons, feedback shown by style alone.
 
     A radio's feedback appears when it is chosen and is announced, being inside a live region. Where style is missing
@@ -61,6 +62,7 @@ def quiz_html(*questions: Question) -> str:
 
     Args:
         questions: one or more.
+        title: what a screen reader calls the form; each on a page has its own.
 
     Raises:
         ValueError: there are no questions.
@@ -75,7 +77,7 @@ def quiz_html(*questions: Question) -> str:
     style = read("quiz.css")
     body = "\n".join(_question(i, question) for i, question in enumerate(questions, 1))
     return (
-        f'<form class="quiz" aria-label="Quiz">\n<style>\n{style}</style>\n{body}\n'
+        f'<form class="quiz" aria-label="{html.escape(title)}">\n<style>\n{style}</style>\n{body}\n'
         # A disabled default button keeps the Enter key from submitting the form.
         '<button type="submit" disabled hidden></button>'
         '<button type="reset" class="quiz-reset">Clear my answers</button>\n</form>'

@@ -69,7 +69,7 @@ NAMES = {
 
 _SEGMENTS = {
     "convolution": ("convolution", COLORS["plain"], ""),
-    "sgd": ("SGD with momentum", QUANTITIES["olive"], "...."),
+    "sgd": ("SGD with momentum", QUANTITIES["olive"], "\\\\\\\\"),
     "per_activation": ("extra for each activation", QUANTITIES["teal"], "////"),
     "per_weight": ("extra for each weight", QUANTITIES["magenta"], "||||"),
 }

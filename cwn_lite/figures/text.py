@@ -22,6 +22,8 @@ def inline(text: str) -> str:
     Example:
         >>> inline("is $w<0$ & `c`?")
         'is <span class="math notranslate nohighlight">\\(w&lt;0\\)</span> &amp; <code>c</code>?'
+        >>> inline("[of *size*](signals.ipynb)")
+        '<a href="signals.ipynb">of <em>size</em></a>'
     """
     parts, end = [], 0
     for match in _INLINE.finditer(text):
@@ -33,7 +35,7 @@ def inline(text: str) -> str:
         elif (stress := match["em"]) is not None:
             parts.append(f"<em>{html.escape(stress)}</em>")
         elif (name := match["name"]) is not None:
-            parts.append(f'<a href="{match["page"]}">{html.escape(name)}</a>')
+            parts.append(f'<a href="{match["page"]}">{inline(name)}</a>')
         else:
             parts.append("$")
         end = match.end()

@@ -76,3 +76,9 @@ def test_only_pairs_are_markup(text: str, html: str) -> None:
 def test_a_quiz_displays_its_questions_as_text_too(shown: list[dict[str, str]]) -> None:
     figures.quiz(question(True, False))
     assert shown[0]["text/plain"] == "1. Which?\n   (a) choice 0\n   (b) choice 1"
+
+
+def test_two_quizzes_of_a_page_have_names_of_their_own() -> None:
+    question = Question("Is it?", [Choice("yes", True, "It is."), Choice("no", False, "It is.")])
+    assert 'aria-label="Quiz"' in quiz_html(question)
+    assert 'aria-label="The part, &amp; more"' in quiz_html(question, title="The part, & more")
