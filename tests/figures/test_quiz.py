@@ -80,5 +80,5 @@ def test_a_quiz_displays_its_questions_as_text_too(shown: list[dict[str, str]]) 
 
 def test_two_quizzes_of_a_page_have_names_of_their_own() -> None:
     question = Question("Is it?", [Choice("yes", True, "It is."), Choice("no", False, "It is.")])
-    assert 'aria-label="Quiz"' in quiz_html(question)
-    assert 'aria-label="The part, &amp; more"' in quiz_html(question, title="The part, & more")
+    assert 'aria-label="Quiz"' in figures.quiz_html(question)
+    assert 'aria-label="The part, &amp; more"' in figures.quiz_html(question, title="The part, & more")
