@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import cwn_lite as cwn
 from cwn_lite.lab import Recipe
@@ -96,3 +97,25 @@ def _resnet50(
         return model, optimizer, None
     constraint = cwn.constrain(optimizer, model)
     return cwn.fuse(model), optimizer, constraint
+
+
+def one_step(
+    forward: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor
+) -> Callable[[], None]:
+    """Return a training step on one batch, bfloat16 autocast on CUDA.
+
+    Args:
+        forward: the network, or what wraps or compiles it.
+        optimizer: of its parameters.
+        x: images.
+        y: labels.
+    """
+
+    def once() -> None:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
+            loss = F.cross_entropy(forward(x), y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return once

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch.nn import functional as F
 
 from benchmarks import timing
+from benchmarks.networks import one_step
 from cwn_lite.lab.data.dataset import SHAPES
 from cwn_lite.lab.nets.methods import build
 from cwn_lite.lab.recipes import Recipe, get
@@ -51,14 +51,7 @@ def step(recipe: Recipe, batch: int, device: torch.device) -> Callable[[], None]
     x = x.contiguous(memory_format=torch.channels_last)
     y = torch.randint(shape.classes, (batch,), device=device)
 
-    def once() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    return once
+    return one_step(model, optimizer, x, y)
 
 
 def main() -> None:

@@ -11,10 +11,9 @@ from functools import partial
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from benchmarks import timing
-from benchmarks.networks import NETWORKS, NORMALIZATIONS, build, images
+from benchmarks.networks import NETWORKS, NORMALIZATIONS, build, images, one_step
 
 REFERENCE = "plain"
 
@@ -45,14 +44,7 @@ def step(
     forward: nn.Module = torch.compile(model) if compiled else model  # type: ignore[assignment]
     x, y = images(network, batch, device)
 
-    def once() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = F.cross_entropy(forward(x), y)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    return once
+    return one_step(forward, optimizer, x, y)
 
 
 def main() -> None:
