@@ -24,7 +24,7 @@ IN_WORDS = "*Your answer in words: a derivation, or what you found.*"
 
 CONFIG = f'''"""Settings of nbgrader for this course; `nbgrader quickstart` explains the folders."""
 
-c = get_config()  # noqa: F821
+c = get_config()  # noqa: F821  # traitlets defines it
 
 c.CourseDirectory.course_id = "networks-without-activation-normalization"
 c.ClearSolutions.code_stub = {{"python": {student.STUB!r}}}

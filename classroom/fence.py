@@ -166,7 +166,7 @@ def _called_by_answer() -> bool:
     """Whether the call that is judged stands in a student's cell, and not in a library that it uses."""
     frame = sys._getframe(3)
     while frame is not None and any(way in frame.f_code.co_filename for way in BY_WAY_OF):
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back  # type: ignore[assignment]  # ends at None, which the loop's condition sees
     return frame is not None and frame.f_code.co_filename.startswith("<answer")
 
 

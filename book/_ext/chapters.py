@@ -54,7 +54,7 @@ def links(docname: str, root: str, origin: Origin, *, exercises: bool = True, so
         solutions: whether it has theirs; the book for a graded course has none.
     """
     name = Path(docname).name
-    work, solved = f"notebooks/work/{name}.ipynb", f"notebooks/solved/{name}.ipynb"
+    work, solved = f"notebooks/exercises/{name}.ipynb", f"notebooks/solved/{name}.ipynb"
     title = "Notebook to work in" if exercises else "This page as a notebook"
     entries = [(root + work, title, f' download="{name}.ipynb"')]
     if exercises and solutions:

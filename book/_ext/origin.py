@@ -59,8 +59,8 @@ class Origin:
         """Return the address at which Colab opens a file of the built site.
 
         Example:
-            >>> Origin("https://github.com/a/b").colab("notebooks/work/x.ipynb")
-            'https://colab.research.google.com/github/a/b/blob/gh-pages/notebooks/work/x.ipynb'
+            >>> Origin("https://github.com/a/b").colab("notebooks/exercises/x.ipynb")
+            'https://colab.research.google.com/github/a/b/blob/gh-pages/notebooks/exercises/x.ipynb'
         """
         if not self.repository.startswith(GITHUB):
             return ""

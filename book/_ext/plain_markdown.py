@@ -35,12 +35,29 @@ ADMONITIONS = ("note", "tip", "hint", "important", "warning", "caution", "attent
 class References(Protocol):
     """What the rules ask for; crossrefs.py answers."""
 
-    def role(self, name: str, content: str) -> str: ...  # noqa: D102
-    def link(self, words: str, target: str) -> str: ...  # noqa: D102
-    def leads(self, target: str) -> bool: ...  # noqa: D102
-    def number(self, kind: str, label: str) -> str: ...  # noqa: D102
-    def tag(self, label: str) -> str: ...  # noqa: D102
-    def picture(self, path: str) -> str: ...  # noqa: D102
+    def role(self, name: str, content: str) -> str:
+        """Return the Markdown of a role."""
+        ...
+
+    def link(self, words: str, target: str) -> str:
+        """Return a link with a whole address; its words alone, where the page has none."""
+        ...
+
+    def leads(self, target: str) -> bool:
+        """Return whether a target is one of this book's pages or labels."""
+        ...
+
+    def number(self, kind: str, label: str) -> str:
+        """Return the title with the number of what is counted; nothing for what is not."""
+        ...
+
+    def tag(self, label: str) -> str:
+        """Return the number of an equation."""
+        ...
+
+    def picture(self, path: str) -> str:
+        """Return the address of a picture, or nothing."""
+        ...
 
 
 def plain(text: str, references: References) -> str:

@@ -1,6 +1,6 @@
 """Each chapter as two notebooks that run alone and read well anywhere: one to work in, one solved.
 
-The build writes them to `notebooks/work/` and `notebooks/solved/` of the site. One source: the chapter's notebook.
+The build writes them to `notebooks/exercises/` and `notebooks/solved/` of the site. One source: the chapter's notebook.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def export(notebook: Notebook, references: CrossReferences, *, solved: bool) -> 
 def copies(notebook: Notebook) -> tuple[str, ...]:
     """Return the kinds of copies that a notebook has: no solved one where its solutions were taken out before."""
     taken_out = student.has(notebook, "exercise") and not student.has(notebook, "solution")
-    return ("work",) if taken_out else ("work", "solved")
+    return ("exercises",) if taken_out else ("exercises", "solved")
 
 
 def first_cell(notebook: Notebook, origin: Origin, *, solved: bool) -> Notebook:

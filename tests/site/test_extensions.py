@@ -115,7 +115,7 @@ def test_without_a_repository_no_other_host_is_named() -> None:
 def test_links_follow_the_repository() -> None:
     line = chapters.links("book/a", "../", Origin("https://github.com/someone/fork", "12ab"))
     colab = "https://colab.research.google.com/github/someone/fork/blob/gh-pages"
-    assert f'href="{colab}/notebooks/work/a.ipynb"' in line
+    assert f'href="{colab}/notebooks/exercises/a.ipynb"' in line
     assert 'href="https://github.com/someone/fork/blob/12ab/book/a.ipynb"' in line
     assert "colab" not in chapters.links("book/a", "../", Origin("https://example.org/fork"))
 

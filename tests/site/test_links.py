@@ -71,8 +71,8 @@ def test_every_chapter_has_its_notebooks(html: Path) -> None:
         notebook = Path(name).with_suffix(".ipynb")
         source = (browse.ROOT / notebook).read_text(encoding="utf8")
         links = read(html / name).targets
-        linked = [kind for kind in ("work", "solved") if f"../notebooks/{kind}/{notebook.name}" in links]
-        assert linked == (["work", "solved"] if '"exercise"' in source else ["work"])
+        linked = [kind for kind in ("exercises", "solved") if f"../notebooks/{kind}/{notebook.name}" in links]
+        assert linked == (["exercises", "solved"] if '"exercise"' in source else ["exercises"])
 
 
 def test_the_api_page_has_every_public_name(html: Path) -> None:

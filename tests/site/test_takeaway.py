@@ -179,7 +179,7 @@ def source(cell: dict[str, Any]) -> str:
 
 
 @each
-@pytest.mark.parametrize("kind", ["work", "solved"])
+@pytest.mark.parametrize("kind", ["exercises", "solved"])
 def test_a_copy_is_a_notebook_without_myst(kind: str, chapter: str) -> None:
     made = copy(kind, chapter)
     nbformat.validate(nbformat.from_dict(made))
@@ -194,7 +194,7 @@ def test_a_copy_is_a_notebook_without_myst(kind: str, chapter: str) -> None:
 
 @each
 def test_the_first_cell_takes_no_name_of_the_chapter(chapter: str) -> None:
-    first, *others = [source(cell) for cell in copy("work", chapter)["cells"] if cell["cell_type"] == "code"]
+    first, *others = [source(cell) for cell in copy("exercises", chapter)["cells"] if cell["cell_type"] == "code"]
     own = {"enter_book", "solving"}
     assert own <= set(re.findall(r"^def (\w+)", first, re.MULTILINE))
     names = [node for node in ast.walk(ast.parse("\n".join(others))) if isinstance(node, ast.Name)]
@@ -204,7 +204,7 @@ def test_the_first_cell_takes_no_name_of_the_chapter(chapter: str) -> None:
 
 @each
 def test_the_first_cell_asks_for_what_the_chapter_imports(chapter: str) -> None:
-    first, *others = [source(cell) for cell in copy("work", chapter)["cells"] if cell["cell_type"] == "code"]
+    first, *others = [source(cell) for cell in copy("exercises", chapter)["cells"] if cell["cell_type"] == "code"]
     tree = ast.parse("\n".join(others))
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -235,14 +235,14 @@ def test_what_follows_needs_no_solution(chapter: str) -> None:
 
 def test_a_book_without_solutions_has_one_copy() -> None:
     course = notebook([("markdown", "x", "exercise"), ("code", student.STUB, "exercise")])
-    assert takeaway.copies(course) == ("work",)
-    assert takeaway.copies(notebook(FIRST)) == takeaway.copies(notebook(SECOND)) == ("work", "solved")
+    assert takeaway.copies(course) == ("exercises",)
+    assert takeaway.copies(notebook(FIRST)) == takeaway.copies(notebook(SECOND)) == ("exercises", "solved")
 
 
 @each
 def test_solutions_are_in_one_copy_only(chapter: str) -> None:
     whole = json.loads((browse.ROOT / chapter).with_suffix(".ipynb").read_text(encoding="utf8"))
-    work = {cell["id"]: source(cell) for cell in copy("work", chapter)["cells"]}
+    work = {cell["id"]: source(cell) for cell in copy("exercises", chapter)["cells"]}
     solved = {cell["id"]: source(cell) for cell in copy("solved", chapter)["cells"]}
     for cell in whole["cells"]:
         if "solution" not in student.tags(cell):

@@ -65,7 +65,7 @@ def test_the_stranger_has_torch_and_not_the_library(stranger: Path, tmp_path: Pa
 
 @pytest.mark.parametrize(("chapter", "exercises"), FAST.items())
 def test_a_copy_runs_alone(stranger: Path, repository: Path, tmp_path: Path, chapter: str, exercises: int) -> None:
-    for kind in ("work", "solved"):
+    for kind in ("exercises", "solved"):
         made = browse.HTML / "notebooks" / kind / f"{chapter}.ipynb"
         if not made.is_file():
             pytest.skip("the book is not built: run `make book`")
@@ -75,7 +75,7 @@ def test_a_copy_runs_alone(stranger: Path, repository: Path, tmp_path: Path, cha
         notebook = json.loads((tmp_path / "done.ipynb").read_text(encoding="utf8"))
         assert f"Working in {tmp_path / 'cwn_lite-newest' / 'book'}" in printed(notebook["cells"][0])
         graders = [printed(cell) for cell in notebook["cells"] if "grader" in cell["metadata"].get("tags", [])]
-        wanted = "not yet solved: " if kind == "work" else "correct"
+        wanted = "not yet solved: " if kind == "exercises" else "correct"
         assert len(graders) == exercises and all(text.startswith(wanted) for text in graders)
         assert not [text for cell in notebook["cells"] for text in shown(cell) if "}`" in text or ".ipynb)" in text]
 
