@@ -24,6 +24,7 @@ from .cells.fill import Cell, Forecast, fill, missing
 from .cells.profiling import profile
 from .cells.together import together
 from .data import Clouds, Dataset, Photographs
+from .data.dataset import SHAPES
 from .data.kinds import EMBEDDED
 from .disk.lock import BusyError
 from .disk.paths import check_folder, expand
@@ -199,9 +200,10 @@ def _kinds(cells: list[Cell]) -> set[str]:
 
 
 def _where(arguments: argparse.Namespace, kind: str) -> Path | None:
-    """Return the last path that was given for a kind of data, else the last one that was given for all."""
+    """Return the last path given for a kind of data, else for the kind that it is made from, else for all."""
     given = dict(arguments.data or [])
-    return given.get(kind, given.get(None))
+    made_from = SHAPES[kind].half_of if kind in SHAPES else None
+    return given.get(kind, given.get(made_from, given.get(None)))
 
 
 def _load(arguments: argparse.Namespace, kind: str) -> Dataset | Photographs | Clouds:

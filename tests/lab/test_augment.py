@@ -21,7 +21,7 @@ def test_crop_flip_equals_a_loop_over_images() -> None:
 
 
 def test_each_image_has_its_own_draw() -> None:
-    plan = EpochPlan.draw(0, 0, 5000, augment=True)
+    plan = EpochPlan.draw(0, 0, 5000, reach=4)
     assert plan.shift is not None and plan.flip is not None
     assert sorted(plan.order.tolist()) == list(range(5000))
     # Uniform over 9 x 9 places and 2 sides: each place has 5000 / 9 images, with a deviation of 22.
@@ -31,19 +31,19 @@ def test_each_image_has_its_own_draw() -> None:
 
 
 def test_plan_depends_on_seed_and_epoch_only() -> None:
-    first, again = (EpochPlan.draw(1, 4, 50, augment=True) for _ in range(2))
+    first, again = (EpochPlan.draw(1, 4, 50, reach=4) for _ in range(2))
     assert torch.equal(first.order, again.order)
     assert first.shift is not None and again.shift is not None and torch.equal(first.shift, again.shift)
     for seed, epoch in ((1, 5), (2, 4)):
-        other = EpochPlan.draw(seed, epoch, 50, augment=True)
+        other = EpochPlan.draw(seed, epoch, 50, reach=4)
         assert other.shift is not None
         assert not torch.equal(first.order, other.order) and not torch.equal(first.shift, other.shift)
-    assert EpochPlan.draw(1, 4, 50, augment=False).shift is None
+    assert EpochPlan.draw(1, 4, 50, reach=None).shift is None
 
 
 def test_steps_of_an_epoch_see_each_image_once() -> None:
     images = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1)
-    plan = EpochPlan.draw(0, 0, 10, augment=False)
+    plan = EpochPlan.draw(0, 0, 10, reach=None)
     seen = [plan.batch(images, step, 4) for step in range(3)]
     assert [len(index) for _, index in seen] == [4, 4, 2]
     assert torch.equal(torch.cat([index for _, index in seen]), plan.order)

@@ -31,13 +31,13 @@ def test_cutout_equals_a_loop_over_images(side: int) -> None:
 
 
 def test_every_pixel_may_be_the_centre() -> None:
-    plan = EpochPlan.draw(0, 0, 20_000, augment=False, holes=True)
+    plan = EpochPlan.draw(0, 0, 20_000, reach=None, holes=True)
     hole = plan.holes(0, 20_000)
     assert hole is not None
     centres = (hole * 4).floor().long()
     counts = (4 * centres[:, 0] + centres[:, 1]).bincount(minlength=16)
     assert counts.sub(20_000 / 16).abs().max() < 5 * (20_000 / 16) ** 0.5
-    assert EpochPlan.draw(0, 0, 5, augment=True).holes(0, 5) is None
+    assert EpochPlan.draw(0, 0, 5, reach=4).holes(0, 5) is None
 
 
 def test_the_trainer_cuts_out_in_training_only(tiny: Recipe, toy: Dataset) -> None:

@@ -146,5 +146,5 @@ def test_paths_as_people_type_them(tree: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_kind_that_there_is_not() -> None:
-    with pytest.raises(LabError, match="'mnist': choose one of cifar10, cifar100, imagenette64, digits"):
+    with pytest.raises(LabError, match="'mnist': choose one of cifar10, cifar100, cifar10-half, imagenette64, digits"):
         data.load("mnist")

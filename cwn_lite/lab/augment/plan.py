@@ -13,6 +13,7 @@ from ..seeding import generator
 from .policy import Policy, PolicyPlan, apply_policy
 
 PADDING = 4
+"""Pixels of zeros around an image from which crops are cut, and so the farthest that an image moves."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class EpochPlan:
 
     @classmethod
     def draw(
-        cls, seed: int, epoch: int, n: int, *, augment: bool, policy: Policy | None = None, holes: bool = False
+        cls, seed: int, epoch: int, n: int, *, reach: int | None, policy: Policy | None = None, holes: bool = False
     ) -> EpochPlan:
         """Draw the plan of one epoch over ``n`` images on the CPU: the same on every device.
 
@@ -43,14 +44,14 @@ class EpochPlan:
             seed: of the run.
             epoch: number of the epoch; each has draws of its own.
             n: number of images.
-            augment: draw crops and mirror images.
+            reach: draw crops that move an image by up to so many pixels, at most 4, and mirrors; ``None``: neither.
             policy: draw one of its sub-policies for each image.
             holes: draw places for Cutout.
         """
         plan = cls(torch.randperm(n, generator=generator(seed, "order", epoch)))
-        if augment:
+        if reach is not None:
             draws = generator(seed, "augment", epoch)
-            shift = torch.randint(0, 2 * PADDING + 1, (n, 2), generator=draws)
+            shift = torch.randint(PADDING - reach, PADDING + reach + 1, (n, 2), generator=draws)
             plan = replace(plan, shift=shift, flip=torch.rand(n, generator=draws) < 0.5)
         if policy is not None:
             plan = replace(plan, operations=PolicyPlan.draw(generator(seed, "policy", epoch), n, policy))

@@ -17,8 +17,8 @@ def load(kind: str, path: Path | str | None = None) -> Dataset | Photographs | C
     """Load a data set of images or of point clouds, or list one of photographs.
 
     Args:
-        kind: ``cifar10``, ``cifar100``, ``imagenette64``, ``digits``; ``imagenet``, ``imagenette``; ``modelnet40``,
-            ``shapes``.
+        kind: ``cifar10``, ``cifar100``, ``cifar10-half``, ``imagenette64``, ``digits``; ``imagenet``, ``imagenette``;
+            ``modelnet40``, ``shapes``.
         path: as for :func:`cwn_lite.lab.data.dataset.load`,
             :func:`cwn_lite.lab.data.photographs.load_photographs` and :func:`cwn_lite.lab.data.clouds.load_clouds`.
 

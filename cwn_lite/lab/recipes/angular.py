@@ -9,7 +9,7 @@ from typing import Any
 from cwn_lite import C_CENTERED
 
 from .recipe import Recipe
-from .settings import BASELINE, CNN, CNN_QUARTER, DIGITS, OURS_CNN, OURS_RESNET, RESNET_18, RESNET_20
+from .settings import BASELINE, CNN, CNN_QUARTER, DIGITS, HALF, OURS_CNN, OURS_RESNET, RESNET_18, RESNET_20
 
 ANGULAR: dict[str, Any] = {"steps": "angular", "lr": 0.015, "weight_decay": 0.05, "decay_scale_bias": False}
 OURS: dict[str, Any] = {**ANGULAR, "method": "ours", "c": C_CENTERED}
@@ -32,6 +32,9 @@ SCREENS: dict[str, dict[str, Any]] = {
     "cnn16": {**CNN_QUARTER, "train_images": 10_000, "validation": 5000, "epochs": 6},
     "resnet20": {**RESNET_20, "residual_gamma": 9**-0.5, "train_images": 10_000, "validation": 5000, "epochs": 6},
 }
+SCREENS["resnet20-half"] = {**SCREENS["resnet20"], **HALF}
+# Where strengths of the pull, rates of AdamW and rates in between were tried, too.
+_TUNED = ("digits", "digits32", "cnn16")
 RATES = (0.005, 0.015, 0.045)
 
 
@@ -40,6 +43,10 @@ def search() -> Iterator[Recipe]:
     for screen, fields in SCREENS.items():
         for lr, method in product(RATES, COMPARED):
             yield Recipe.of(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
+        for lr, (rival, own) in product(RATES, rivals(fields["net"]).items()):
+            yield Recipe.of(name=f"search-{screen}-{rival}-lr{lr:g}", **{**fields, **own, "lr": lr})
+        if screen not in _TUNED:
+            continue
         for lr, pull in product(RATES[1:], (0.0, 0.3, 3.0)):
             changes = {"lr": lr, "coherence_decay": pull}
             yield Recipe.of(name=f"search-{screen}-ours-lr{lr:g}-pull{pull:g}", **{**fields, **OURS, **changes})
@@ -47,8 +54,6 @@ def search() -> Iterator[Recipe]:
             yield Recipe.of(
                 name=f"search-{screen}-ours-lr{lr:g}-rest{rest:g}", **{**fields, **OURS, "lr": lr, "rest": rest}
             )
-        for lr, (rival, own) in product(RATES, rivals(fields["net"]).items()):
-            yield Recipe.of(name=f"search-{screen}-{rival}-lr{lr:g}", **{**fields, **own, "lr": lr})
         if fields["net"] == "resnet":  # what batch norm does with branches that start at 1
             yield Recipe.of(name=f"search-{screen}-bn-gamma1-lr0.015", **{**fields, **BN, "residual_gamma": 1.0})
         for lr in (0.03, 0.06, 0.1):

@@ -14,7 +14,8 @@ class Images(Record):
 
     Args:
         kind: name of the data set.
-        augment: ``crop4-flip`` (4 pixels of zeros around, random crop, mirror; one draw per image) or ``none``.
+        augment: ``crop4-flip`` (4 pixels of zeros around, random crop, mirror; one draw per image), ``crop2-flip`` for
+            images of half the side, or ``none``.
         policy: ``autoaugment`` or ``fastaa``, one sub-policy per image before crop and mirror; ``none``.
         cutout: side of the square that is blanked in each image after the crop, in pixels; 0 for none. The paper
             names Cutout and not its size.
@@ -36,7 +37,7 @@ class Images(Record):
     }
 
     kind: str = "cifar10"
-    augment: str = field(default="crop4-flip", metadata={"choices": ("crop4-flip", "none")})
+    augment: str = field(default="crop4-flip", metadata={"choices": ("crop4-flip", "crop2-flip", "none")})
     policy: str = field(default="none", metadata={"choices": ("none", "autoaugment", "fastaa"), "later": True})
     cutout: int = field(default=0, metadata={"least": 0, "later": True})
     train_images: int | None = field(default=None, metadata={"above": 0, "later": True})

@@ -30,7 +30,7 @@ from .parts import (
 from .record import Record
 
 DATA: dict[str, type[Images | Photographs | Points]] = {
-    **dict.fromkeys(("cifar10", "cifar100", "digits", "imagenette64"), Images),
+    **dict.fromkeys(("cifar10", "cifar100", "cifar10-half", "digits", "imagenette64"), Images),
     **dict.fromkeys(("imagenet", "imagenette"), Photographs),
     **dict.fromkeys(("shapes", "modelnet40"), Points),
 }

@@ -41,6 +41,7 @@ SETTINGS = {
     "cnn16": f"9-layer CNN at a quarter of its width, {_CIFAR}, 10,000 images, 6 epochs",
     "cnn16-e4": f"9-layer CNN at a quarter of its width, {_CIFAR}, 4 epochs",
     "resnet20": f"ResNet-20, {_CIFAR}, 10,000 images, 6 epochs",
+    "resnet20-half": f"ResNet-20, {_CIFAR}, half the side, 10,000 images, 6 epochs",
     "resnet18": "torchvision's ResNet-18, Imagenette at 64 pixels, 5 epochs",
     "cnn": f"9-layer CNN, {_CIFAR}, 30 epochs",
     "points": "DGCNN at a quarter of its width, generated shapes",

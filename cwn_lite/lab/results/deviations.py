@@ -81,6 +81,7 @@ def _data(r: Recipe, name: str) -> list[Words]:
         (images.validation > 0, f"tested on {images.validation} training images that are held out"),
         (other, f"images: {name}"),
         (images.augment == "none", "no augmentation"),
+        (images.augment == "crop2-flip", "crops that move an image by 2 pixels, not 4"),
         (images.policy == "autoaugment", "AutoAugment, not Fast AutoAugment"),
     ]
 

@@ -16,6 +16,9 @@ from ..errors import LabError
 from ..recipes.parts import Images
 from .world import World
 
+REACH = {"crop4-flip": 4, "crop2-flip": 2, "none": None}
+"""Augmentation -> by how many pixels a crop may move an image."""
+
 TEST_BATCH = 500
 
 
@@ -68,7 +71,7 @@ class ImageTask:
             self._seed,
             epoch,
             self.train_count,
-            augment=self._wish.augment != "none",
+            reach=REACH[self._wish.augment],
             policy=self._policy,
             holes=self._wish.cutout > 0,
         ).to(self._device)
