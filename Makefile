@@ -92,10 +92,11 @@ arithmetic: $(INSTALLED) ## run the notebooks once more, on AVX2 kernels
 serve: book ## show the book at http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
-lint: $(INSTALLED) ## style, format and types
+lint: $(INSTALLED) ## style, format, types, and what may go wrong in workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet .github
 
 fmt: $(INSTALLED) ## put code and notebooks into the house's format
 	$(BIN)/ruff check --fix-only --quiet .

@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     usual = Limits()
     top = argparse.ArgumentParser(prog="python -m classroom", description="Assignments and grades of this book.")
     verbs = top.add_subparsers(dest="verb", required=True)
-    one = verbs.add_parser("release", help="write a course folder for nbgrader: source/, release/, settings")
+    one = verbs.add_parser("release", help="write a course folder for nbgrader, after `make book`")
     one.add_argument("folder", type=Path)
     one = verbs.add_parser("grade", help="grade STUDENT/CHAPTER.ipynb or STUDENT/CHAPTER/CHAPTER.ipynb")
     one.add_argument("folder", type=Path)

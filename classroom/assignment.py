@@ -8,15 +8,16 @@ from __future__ import annotations
 import ast
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import student
 
-from . import BOOK
-from .exercises import Chapter, Exercise, Notebook, chapters
+from . import BOOK, ROOT
+from .exercises import Chapter, Exercise, Notebook, chapters, source
 
+SITE = ROOT / "_build" / "html"
 SCHEMA_VERSION = 3
 POINTS = 1  # for each check that runs, and for each answer in words
 DATA = ("costs", "since", "constants.json")  # what chapters read beside themselves
@@ -61,14 +62,23 @@ def roles(chapter: Chapter) -> dict[int, dict[str, Any]]:
     return found
 
 
-def assignment(chapter: Chapter, *, solved: bool = False) -> Notebook:
-    """Return a chapter as nbgrader's source (solved) or as what students get, without outputs."""
+def assignment(chapter: Chapter, *, solved: bool = False, texts: Mapping[str, str] | None = None) -> Notebook:
+    """Return a chapter as nbgrader's source (solved) or as what students get, without outputs.
+
+    Args:
+        chapter: of the book.
+        solved: with the solutions.
+        texts: identity of a cell -> its text where no site resolves references, as `plain_texts` reads it. Without
+            it texts stay the book's own. Set-up, answers and checks always do.
+    """
     known = roles(chapter)
     cells = []
     for index, cell in enumerate(chapter.notebook["cells"]):
         role = known.get(index)
         if role is None and "solution" in student.tags(cell):
             continue  # checks what the solution found
+        if texts is not None and (role is None or cell["cell_type"] == "markdown"):
+            cell = {**cell, "source": texts[cell["id"]].splitlines(keepends=True)}
         changed = {**cell, "metadata": {**cell["metadata"], **({"nbgrader": role} if role else {})}}
         if cell["cell_type"] == "code":
             changed |= {"outputs": [], "execution_count": None}
@@ -77,6 +87,20 @@ def assignment(chapter: Chapter, *, solved: bool = False) -> Notebook:
             changed["source"] = text.splitlines(keepends=True)
         cells.append(changed)
     return {**chapter.notebook, "cells": cells}
+
+
+def plain_texts(chapter: Chapter, site: Path = SITE) -> dict[str, str]:
+    """Return identity of a cell -> its text with references resolved, from the solved copy that the build wrote.
+
+    Raises:
+        FileNotFoundError: there is no such copy, or it is of another state of the chapter.
+    """
+    path = site / "notebooks" / "solved" / f"{chapter.name}.ipynb"
+    built = json.loads(path.read_text(encoding="utf8"))["cells"] if path.is_file() else []
+    texts = {cell["id"]: source(cell) for cell in built}
+    if any(cell["id"] not in texts for cell in chapter.notebook["cells"]):
+        raise FileNotFoundError(f"{path} is not of {chapter.name}.ipynb as it is: run `make book` first")
+    return texts
 
 
 def data_of(chapter: Chapter) -> list[str]:
@@ -99,23 +123,33 @@ def copy_data(names: Iterable[str], target: Path, book: Path = BOOK) -> None:
             shutil.copy(book / name, target / name)
 
 
-def release(folder: Path, book: Path = BOOK) -> list[str]:
+def release(folder: Path, book: Path = BOOK, site: Path = SITE) -> list[str]:
     """Write a course folder of nbgrader: `source/`, which is yours, `release/`, which is the students', settings.
+
+    Args:
+        folder: to write.
+        book: with the chapters.
+        site: that the build made of them.
 
     Returns:
         The names of the assignments, which are the chapters'.
 
     Raises:
         FileExistsError: the folder has something in it.
+        FileNotFoundError: the site is not there, or of another state; nothing is written then.
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
     found = chapters(book)
+    texts = {chapter.name: plain_texts(chapter, site) for chapter in found}
     for chapter in found:
         for part, solved in (("source", True), ("release", False)):
             place = folder / part / chapter.name
             place.mkdir(parents=True)
-            text = json.dumps(assignment(chapter, solved=solved), indent=1, ensure_ascii=False) + "\n"
+            text = (
+                json.dumps(assignment(chapter, solved=solved, texts=texts[chapter.name]), indent=1, ensure_ascii=False)
+                + "\n"
+            )
             (place / f"{chapter.name}.ipynb").write_text(text, encoding="utf8")
             copy_data(data_of(chapter), place, book)
     (folder / "nbgrader_config.py").write_text(CONFIG, encoding="utf8")

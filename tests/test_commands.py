@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
     for name in FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("one", encoding="utf8")
-    for tool in ("python", "jupyter-book", "ruff", "mypy"):
+    for tool in ("python", "jupyter-book", "ruff", "mypy", "zizmor"):
         stub(tmp_path / ".venv" / "bin" / tool)
     return tmp_path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import runpy
 from pathlib import Path
@@ -114,6 +115,14 @@ def test_dependabot_watches_actions_and_the_lock() -> None:
     settings = yaml.safe_load((house.ROOT / ".github" / "dependabot.yml").read_text(encoding="utf8"))
     assert settings["version"] == 2
     assert {update["package-ecosystem"] for update in settings["updates"]} == {"github-actions", "pip"}
+
+
+def test_colab_s_list_becomes_constraints() -> None:
+    found = runpy.run_path(str(house.ROOT / ".ci" / "colab.py"))
+    (example,) = doctest.DocTestFinder().find(found["constraint"], "constraint", globs=found)
+    assert doctest.DocTestRunner().run(example) == (0, 2)
+    lines = ["# pip freeze", "PyYAML==6.0.1", "prometheus.client==1.0rc1", "a-b @ git+https://c/d.git@0123"]
+    assert [found["constraint"](line) for line in lines] == [None, "PyYAML==6.0.1", "prometheus.client==1.0rc1", None]
 
 
 def test_what_tries_the_wheel_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,8 +125,42 @@ def test_the_planted_chapter_as_students_get_it() -> None:
     assert "Because." not in json.dumps(made)
 
 
+def built(site: Path) -> Path:
+    """A site of which only the solved copies are there, with texts that say so."""
+    (site / "notebooks" / "solved").mkdir(parents=True)
+    for chapter in CHAPTERS:
+        cells = [{**cell, "source": f"plain {cell['id']}\n"} for cell in chapter.notebook["cells"]]
+        (site / "notebooks" / "solved" / f"{chapter.name}.ipynb").write_text(json.dumps({"cells": cells}))
+    return site
+
+
+def test_texts_are_those_of_the_copies_that_the_build_wrote(tmp_path: Path) -> None:
+    chapter = CHAPTERS[0]
+    texts = assignment.plain_texts(chapter, built(tmp_path))
+    for solved in (False, True):
+        made = assignment.assignment(chapter, solved=solved, texts=texts)
+        bare = assignment.assignment(chapter, solved=solved)
+        for cell, before in zip(made["cells"], bare["cells"], strict=True):
+            role, own = cell["metadata"].get("nbgrader"), exercises.source(before)
+            kept = role and (cell["cell_type"] == "code" or (role["solution"] and not solved))
+            assert exercises.source(cell) == (own if kept else f"plain {cell['id']}\n")
+
+
+def test_no_site_or_an_old_one_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"ablations.ipynb as it is: run `make book` first"):
+        assignment.release(tmp_path / "course", site=tmp_path)
+    site = built(tmp_path / "site")
+    copy = site / "notebooks" / "solved" / f"{CHAPTERS[-1].name}.ipynb"
+    cells = json.loads(copy.read_text())["cells"]
+    copy.write_text(json.dumps({"cells": cells[1:]}))
+    with pytest.raises(FileNotFoundError, match=re.escape(str(copy))):
+        assignment.release(tmp_path / "course", site=site)
+    assert not (tmp_path / "course").exists()
+
+
 def test_a_course_folder(tmp_path: Path) -> None:
-    names = assignment.release(tmp_path / "course")
+    site = built(tmp_path / "site")
+    names = assignment.release(tmp_path / "course", site=site)
     assert names == [chapter.name for chapter in CHAPTERS]
     for part in ("source", "release"):
         found = sorted((tmp_path / "course" / part).glob("*/*.ipynb"))
@@ -134,4 +168,4 @@ def test_a_course_folder(tmp_path: Path) -> None:
     assert (tmp_path / "course" / "release" / "cost" / "costs").is_dir(), "what the chapter reads lies beside it"
     compile((tmp_path / "course" / "nbgrader_config.py").read_text(encoding="utf8"), "config", "exec")
     with pytest.raises(FileExistsError, match="not empty"):
-        assignment.release(tmp_path / "course")
+        assignment.release(tmp_path / "course", site=site)

@@ -24,6 +24,8 @@ from origin import Origin
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
+from classroom import assignment, exercises
+
 SITE, REPOSITORY = "https://teacher.github.io/fork", "https://github.com/teacher/fork"
 BIB = """
 @article{a2020, author = {Ada Able}, title = {A {GAN} of * stars}, journal = {J}, year = {2020}, doi = {10.1/x_y}}
@@ -190,6 +192,17 @@ def test_a_copy_is_a_notebook_without_myst(kind: str, chapter: str) -> None:
     assert not [cell for cell in code if cell["outputs"] or PRINTED.search(source(cell))]
     quiz = [cell for cell in code if "figures.quiz(" in source(cell)]
     assert all(cell["metadata"]["jupyter"]["source_hidden"] for cell in quiz)
+
+
+@each
+def test_an_assignment_is_a_notebook_without_myst(chapter: str) -> None:
+    copy("solved", chapter)
+    own = exercises.load(assignment.BOOK / f"{Path(chapter).name}.ipynb")
+    for solved in (False, True):
+        made = assignment.assignment(own, solved=solved, texts=assignment.plain_texts(own))
+        found = [source(cell) for cell in made["cells"] if cell["cell_type"] == "markdown"]
+        assert [problem for text in found for problem in leftovers(text)] == []
+        assert not [cell for cell in made["cells"] if cell["cell_type"] == "code" and PRINTED.search(source(cell))]
 
 
 @each
