@@ -10,6 +10,7 @@ import torch
 from bookcheck.equations import formula
 from bookcheck.latex import holds
 from bookcheck.tight import checker
+from torch.utils.flop_counter import FlopCounterMode
 
 import cwn_lite as cwn
 
@@ -134,3 +135,21 @@ def test_the_pull_is_the_gradient_of_agreement() -> None:
         "W": w.detach().numpy(),
     }
     check("pull", known, "W")
+
+
+@pytest.mark.equation("eq:stepping:share")
+@pytest.mark.parametrize(("inputs", "side", "images"), [(2, 6, 3), (5, 4, 7)])
+def test_the_share_of_two_products_is_what_torch_counts(inputs: int, side: int, images: int) -> None:
+    layer = torch.nn.Conv2d(inputs, 8, 3, padding=1, bias=False)
+    x = torch.randn(images, inputs, side, side, requires_grad=True)
+    with FlopCounterMode(display=False) as network:
+        layer(x).sum().backward()
+    g = layer.weight.detach().flatten(1)
+    with FlopCounterMode(display=False) as step:
+        _ = (g @ g.mT) @ g
+    share = step.get_total_flops() / network.get_total_flops()
+    known = {r"\frac{4 k^2 n}{6 k n S B}": share, "k": 8.0, "S": float(side**2), "B": float(images)}
+    check("share", known, "k", "S", "B")
+    left, _, _ = formula("eq:stepping:share").partition("=")
+    sizes = {"k": 8.0, "n": 9.0 * inputs, "S": float(side**2), "B": float(images), r"\rho": share}
+    assert holds(rf"{left} = \rho", sizes) and not holds(rf"{left} = \rho", sizes | {"B": 1.0})
