@@ -5,48 +5,19 @@ a code host. Where a notebook is run for print, the environment variable `STILL`
 """
 
 import html
-import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
-import matplotlib.pyplot as plt
-import torch
 from IPython import get_ipython
 from IPython.display import display
-from matplotlib.figure import Figure
 
-from cwn_lite.figures.show import to_svg
-from cwn_lite.figures.text import check_alt, inline
+from cwn_lite.figures.panel import Dial, Draw, panel_of, picture_of, starts
+from cwn_lite.figures.text import check_alt
 
 STILL = "CWN_LITE_STILL"
 """Name of the environment variable that, set to anything, makes every `live` figure a still one."""
 
 VIEW = "application/vnd.jupyter.widget-view+json"
-
-Draw = Callable[..., tuple[Figure, str]]
-
-
-@dataclass(frozen=True)
-class Dial:
-    """What a slider is called, the values that it takes, in rising order, and the one at which it starts."""
-
-    label: str
-    values: tuple[float, ...]
-    start: float
-
-    def __post_init__(self) -> None:
-        said = [name(value) for value in self.values]
-        if not self.label.strip():
-            raise ValueError("label is empty; say what the slider changes")
-        if len(said) < 2 or not all(map(math.isfinite, self.values)) or list(self.values) != sorted(self.values):
-            raise ValueError(f"values of {self.label!r} must be two or more finite numbers that rise, got {said}")
-        if len(set(said)) < len(said):
-            raise ValueError(f"values of {self.label!r} look alike on the slider: {said}")
-        if self.start not in self.values:
-            raise ValueError(f"start of {self.label!r} must be one of {said}, got {name(self.start)}")
 
 
 def live(draw: Draw, /, *, alt: str, **dials: Dial) -> None:
@@ -63,22 +34,11 @@ def live(draw: Draw, /, *, alt: str, **dials: Dial) -> None:
         TypeError: ``draw`` returns something else.
         Exception: whatever ``draw`` raises at the start.
     """
-    first = _picture(draw, alt, _start(dials))
+    first = picture_of(draw, alt, starts(dials))
     bundle = {"text/html": _still(first, dials), "text/plain": check_alt(alt)}
     if not why_still():
-        bundle[VIEW] = _panel(draw, alt, dials, first)._repr_mimebundle_()[VIEW]
+        bundle[VIEW] = panel_of(draw, alt, dials, first)._repr_mimebundle_()[VIEW]
     display(bundle, raw=True)
-
-
-def live_panel(draw: Draw, /, *, alt: str, **dials: Dial) -> Any:
-    """Return the panel that `live` displays: a box of ipywidgets, the sliders first, in the order of the dials.
-
-    What ``draw`` raises is shown in the figure's place and raised once more. Arguments as in `live`.
-
-    Raises:
-        ModuleNotFoundError: ipywidgets is not installed.
-    """
-    return _panel(draw, alt, dials, _picture(draw, alt, _start(dials)))
 
 
 def why_still() -> str:
@@ -95,22 +55,6 @@ def why_still() -> str:
     return "" if find_spec("ipywidgets") else "ipywidgets is not installed"
 
 
-def name(value: float) -> str:
-    """Return a value as its slider shows it.
-
-    Example:
-        >>> name(2.93373), name(50)
-        ('2.934', '50')
-    """
-    return f"{value:.4g}"
-
-
-def _start(dials: dict[str, Dial]) -> dict[str, float]:
-    if not dials:
-        raise ValueError("dials are missing; give at least one, such as depth=Dial('layers', (10, 50), 10)")
-    return {key: dial.start for key, dial in dials.items()}
-
-
 def _still(picture: str, dials: dict[str, Dial]) -> str:
     """The figure at its start, and where it is live."""
     *labels, last = [html.escape(dial.label) for dial in dials.values()]
@@ -120,64 +64,3 @@ def _still(picture: str, dials: dict[str, Dial]) -> str:
     offer = f"{where} this figure is live: sliders change the {named}, and the code runs again."
     inside = picture.replace("</figcaption>", f" <em>{offer}</em></figcaption>")
     return f'<figure class="cwn-figure" style="margin:1.5rem 0">{inside}</figure>'
-
-
-def _picture(draw: Draw, alt: str, values: dict[str, float]) -> str:
-    """The figure at some values, as HTML; leaves no figure open and no random number used."""
-    before = set(plt.get_fignums())
-    try:
-        with torch.random.fork_rng(devices=[]):
-            drawn = draw(**values)
-        if not (isinstance(drawn, tuple) and len(drawn) == 2 and isinstance(drawn[0], Figure)):
-            raise TypeError(f"draw must return a figure and a sentence, got {type(drawn).__name__}")
-        figure, said = drawn
-        return f"{to_svg(figure, alt=f'{check_alt(alt)} {said}')}<figcaption>{inline(said)}</figcaption>"
-    finally:
-        for number in set(plt.get_fignums()) - before:
-            plt.close(number)
-
-
-def _panel(draw: Draw, alt: str, dials: dict[str, Dial], first: str) -> Any:
-    import ipywidgets as widgets
-
-    sliders = {
-        key: widgets.SelectionSlider(
-            options=[(name(value), value) for value in dial.values],
-            value=dial.start,
-            description=dial.label,
-            continuous_update=False,
-            style={"description_width": "9em"},
-            layout=widgets.Layout(width="100%", max_width="32em"),
-        )
-        for key, dial in dials.items()
-    }
-    back = widgets.Button(description="Back to the start")
-    state, picture = widgets.HTML(), widgets.HTML(first)
-
-    def redraw(_: object = None) -> None:
-        values = {key: slider.value for key, slider in sliders.items()}
-        said = ", ".join(f"{dials[key].label} {name(value)}" for key, value in values.items())
-        state.value = f'<p role="status">Computing: {html.escape(said)} …</p>'
-        try:
-            picture.value = _picture(draw, alt, values)
-        except BaseException as error:
-            picture.value = ""  # an old figure would not belong to these values
-            what = html.escape(f"{type(error).__name__}: {error}")
-            state.value = (
-                f'<p role="alert">No figure for {html.escape(said)}:<br><code>{what}</code><br>'
-                "Move a slider, or press <em>Back to the start</em>.</p>"
-            )
-            raise
-        state.value = f'<p role="status">Shown: {html.escape(said)}.</p>'
-
-    def go_back(_: object) -> None:
-        for key, slider in sliders.items():
-            slider.unobserve(redraw, "value")
-            slider.value = dials[key].start
-            slider.observe(redraw, "value")
-        redraw()
-
-    for slider in sliders.values():
-        slider.observe(redraw, "value")
-    back.on_click(go_back)
-    return widgets.VBox([*sliders.values(), back, state, picture])
