@@ -18,6 +18,8 @@ ARITHMETIC = {
     "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"},
 }
 
+PRINTED = {"CWN_LITE_STILL": "1"}  # what is compared is what a page shows: figures that stand still
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--arithmetic", choices=ARITHMETIC, default="native", help="the kernels that notebooks run on")
@@ -40,11 +42,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Let a notebook's process, which its first cell starts, inherit the arithmetic that was asked for."""
-    kind = item.config.getoption("--arithmetic") if hasattr(item.parent, "skip_compare") else "native"
+    notebook = hasattr(item.parent, "skip_compare")
+    kind = item.config.getoption("--arithmetic") if notebook else "native"
     if kind == "avx2" and not has_avx2():
         pytest.skip("this processor has no AVX2")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in ARITHMETIC[kind].items():
+        for name, value in {**ARITHMETIC[kind], **(PRINTED if notebook else {})}.items():
             patch.setitem(os.environ, name, value)
         return (yield)
 

@@ -16,7 +16,7 @@ MOST_LINES = 350
 # Layer of cwn_lite -> the other layers and the libraries it may import.
 LAYERS = {
     "core": ({"core"}, {"torch"}),
-    "figures": ({"figures", "core"}, {"torch", "matplotlib", "cycler", "IPython", "numpy"}),
+    "figures": ({"figures", "core"}, {"torch", "matplotlib", "cycler", "IPython", "numpy", "ipywidgets"}),
     "lab": (
         {"lab", "core"},
         {"torch", "torchvision", "numpy", "PIL", "tqdm", "sklearn", "scipy", "filelock", "h5py"},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -19,6 +20,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
 
+import printed
 from chapters import fold_cells
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("notebooks", type=Path, nargs="*")
     chosen = parser.parse_args(arguments)
+    os.environ.update(printed.ENVIRONMENT)
     timeout = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["execute"]["timeout"]
     execute([path.resolve() for path in chosen.notebooks], chosen.workers, timeout, chosen.cache)
     return 0

@@ -6,12 +6,15 @@ are drawn again at every build, so storing them would only make every diff unrea
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+
+import printed
 
 Notebook = dict[str, Any]
 
@@ -54,7 +57,7 @@ def refresh(path: Path, timeout: int = 300) -> None:
         coalesce_streams=True,  # a busy machine flushes what is printed in pieces
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
-    ).execute()
+    ).execute(env={**os.environ, **printed.ENVIRONMENT})
     clean = nbformat.from_dict(text_only(notebook))
     nbformat.validate(clean)
     nbformat.write(clean, path)

@@ -29,6 +29,8 @@ Notebook = dict[str, Any]
 
 ALWAYS = ("ipython", "matplotlib")
 """What every chapter needs of the extra `book`, through the library's figures; of the rest, what its code names."""
+CALLED_FOR = {"ipywidgets": r"\bfigures\.live\("}
+"""What the library needs for one function, and where a chapter calls it."""
 EXERCISE = re.compile(r"^### Exercise[^:\n]*: (.+)$", re.MULTILINE)
 LICENCES = "Text: [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/). Code: MIT."
 
@@ -83,7 +85,7 @@ def packages(notebook: Notebook) -> list[str]:
     for requirement in map(Requirement, importlib.metadata.requires("cwn_lite") or ()):
         name, marker = requirement.name, requirement.marker
         extra = next((extra for extra in ("", "lab", "book") if not marker or marker.evaluate({"extra": extra})), None)
-        named = name in ALWAYS or re.search(rf"\b{re.escape(name)}\b", code)
+        named = name in ALWAYS or re.search(CALLED_FOR.get(name, rf"\b{re.escape(name)}\b"), code)
         if extra in ("", "lab") or (extra == "book" and named):
             names.add(name)
     return sorted(names - {"cwn_lite"})

@@ -14,6 +14,9 @@ from cwn_lite.figures.explorable import explorable_html as explorable_html
 from cwn_lite.figures.explosion import explosion as explosion
 from cwn_lite.figures.forest import Interval as Interval
 from cwn_lite.figures.forest import draw_forest as draw_forest
+from cwn_lite.figures.live import live as live
+from cwn_lite.figures.panel import Dial as Dial
+from cwn_lite.figures.panel import live_panel as live_panel
 from cwn_lite.figures.point_cloud import draw_point_cloud as draw_point_cloud
 from cwn_lite.figures.point_cloud import point_cloud_data as point_cloud_data
 from cwn_lite.figures.quiz import Choice as Choice
@@ -50,6 +53,7 @@ __all__ = [
     "LABELS",
     "QUANTITIES",
     "Choice",
+    "Dial",
     "Interval",
     "Question",
     "curve_runs",
@@ -71,6 +75,8 @@ __all__ = [
     "explorable_html",
     "explosion",
     "ink_on",
+    "live",
+    "live_panel",
     "markdown",
     "point_cloud_data",
     "quiz",

@@ -14,6 +14,6 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def display(thing: Any, raw: bool = False, metadata: dict[str, Any] | None = None) -> None:
         out.append(thing)
 
-    for name in ("show", "explorable", "quiz", "source"):  # by import_module: the functions hide their modules
+    for name in ("show", "explorable", "live", "quiz", "source"):  # by import_module: the functions hide their modules
         monkeypatch.setattr(import_module(f"cwn_lite.figures.{name}"), "display", display)
     return out

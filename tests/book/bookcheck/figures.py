@@ -13,7 +13,7 @@ HTML_ALT = re.compile(r"\balt=[\"']([^\"']*)[\"']")
 DIRECTIVE = re.compile(
     r"^(?P<fence>[`:]{3,})\{(?:image|figure)\}.*?\n(?P<body>.*?)^(?P=fence)", re.DOTALL | re.MULTILINE
 )
-DRAWERS = {"show", "explorable"}
+DRAWERS = {"show", "explorable", "live"}
 MATPLOTLIB = {"plt", "pyplot", "fig", "figure", "ax"}
 
 

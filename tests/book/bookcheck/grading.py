@@ -1,60 +1,24 @@
 """Graders: each solution passes its own, and no student's stub does.
 
-Runs the cells tagged `setup`, `solution` and `grader` of a notebook, as it is and stripped, in a process of its own,
-because chapters set defaults of torch and matplotlib.
+Runs the cells tagged `setup`, `solution` and `grader` of a notebook, as it is and stripped, in a process of its own.
 """
 
 import contextlib
 import io
-import json
-import multiprocessing
-import os
 from collections.abc import Sequence
 from itertools import takewhile
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import student
 
+from bookcheck.apart import apart
 from bookcheck.pages import BOOK, Cell, from_notebook
-from classroom.child import IMPORTED
-
-# A server that has imported what chapters import, and is forked for each of them.
-KIND = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-PROCESSES = multiprocessing.get_context(KIND)
 
 
 def check(path: Path, folder: Path = BOOK, timeout: float = 120) -> list[str]:
     """Return the solutions that fail their grader and the stubs that pass."""
-    PROCESSES.set_forkserver_preload(list(IMPORTED))
-    here, there = PROCESSES.Pipe(duplex=False)
-    process = PROCESSES.Process(target=_report, args=(path.resolve(), folder, there))
-    process.start()
-    there.close()
-    try:
-        problems: list[str] = here.recv() if here.poll(timeout) else [f"{path.name} takes more than {timeout} s"]
-    except EOFError:
-        process.join()
-        problems = [f"{path.name} does not run: its process ended with {process.exitcode}"]
-    finally:
-        process.kill()
-        process.join()
-        here.close()
-    return problems
-
-
-def _report(path: Path, folder: Path, there: Connection) -> None:
-    """Send the problems of a notebook that lies, or might lie, in a folder."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    os.chdir(folder)
-    try:
-        problems = grade(json.loads(path.read_text(encoding="utf-8")))
-    except Exception as error:
-        problems = [f"{path.name} does not run: {type(error).__name__}: {error}"]
-    there.send(problems)
+    return apart(grade, path, folder, timeout)
 
 
 def grade(notebook: dict[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from bookcheck.pages import Cell, Page
 from bookcheck.prose import without_code
 
 PROMISE = re.compile(r"About (\d+) minutes; (\d+) without the exercises")
-FIGURE = re.compile(r"\bfigures\.(?:show|explorable)\(")
+FIGURE = re.compile(r"\bfigures\.(?:show|explorable|live)\(")
 WORDS = 200  # a minute, of prose
 LINES = 15  # a minute, of code that the page shows
 PER_EQUATION = 0.5  # minutes to follow a displayed equation
