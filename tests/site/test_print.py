@@ -56,7 +56,7 @@ def test_what_is_to_be_read_is_printed(paper: Page, what: str) -> None:
 
 
 def test_paper_is_light_and_the_screen_is_dark_again(paper: Page) -> None:
-    assert paper.locator(".bd-article p").first.evaluate(COLOURS) == [BLACK, WHITE]
+    assert paper.locator("#the-question > p").first.evaluate(COLOURS) == [BLACK, WHITE]
     ink = "getComputedStyle(document.documentElement).getPropertyValue('--cwn-ink').trim()"
     assert paper.evaluate(ink) == "#1b222c"
     paper.evaluate("dispatchEvent(new Event('afterprint'))")
