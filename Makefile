@@ -29,7 +29,7 @@ COURSE_BUILT   := _build/.course-$(call checksum,cwn_lite book CHANGELOG.md _con
 # A file stays with one process, which takes the next when it is done; conftest.py puts the long ones first.
 NBVAL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval --nbval-current-env --nbval-cell-timeout 120
 
-.PHONY: help book test arithmetic serve lint fmt refresh readme clean
+.PHONY: help book pdf zip test arithmetic serve lint fmt refresh readme clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -80,6 +80,14 @@ $(COURSE_BUILT): | $(INSTALLED)
 	@mkdir -p $(COURSE)/_build/html && cp book/assets/front-door.html $(COURSE)/_build/html/index.html
 	$(BIN)/python book/_ext/course.py check $(COURSE)/_build/html
 	@touch $@
+
+# Both lie in the site, whose front page links them from then on.
+pdf: $(BUILT) | $(INSTALLED) ## the whole book as _build/html/book.pdf, printed by a browser
+	$(BIN)/python book/_ext/one_pdf.py _build/html
+	$(BIN)/python book/_ext/downloads.py offer _build/html
+
+zip: $(BUILT) | $(INSTALLED) ## the whole site as _build/html/book.zip, which needs no network
+	$(BIN)/python book/_ext/downloads.py pack _build/html
 
 # What notebooks print may not depend on the processor's arithmetic. The build runs them on the processor's own kernels,
 # the tests on the plainest, which every processor has, and `make arithmetic` on a third kind.

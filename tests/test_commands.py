@@ -114,6 +114,18 @@ def test_a_failed_build_is_tried_again(project: Path) -> None:
     assert make(project, "book") == BUILD
 
 
+def test_what_is_taken_along_is_made_from_the_pages(project: Path) -> None:
+    commands = {
+        "pdf": ["python book/_ext/one_pdf.py _build/html", "python book/_ext/downloads.py offer _build/html"],
+        "zip": ["python book/_ext/downloads.py pack _build/html"],
+    }
+    built(project)
+    for command, calls in commands.items():
+        assert make(project, command) == calls and cached(project)
+    (project / "book/a.md").write_text("two", encoding="utf8")
+    assert make(project, "zip") == [*BUILD, *commands["zip"]]
+
+
 def test_the_book_without_solutions_is_another_book(project: Path) -> None:
     (project / "book" / "a.ipynb").touch()
     calls = make(built(project), "book", "SOLUTIONS=0")

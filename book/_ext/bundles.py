@@ -92,6 +92,16 @@ def joined(page: str, html: str, settings: str, versions: tuple[str, str]) -> st
     return _SCRIPT.sub(replace, html)
 
 
+def quiet_in_a_folder(settings: str) -> str:
+    """Return settings by which the search shows excerpts where it can: from a folder browsers read no other page.
+
+    Example:
+        >>> quiet_in_a_folder("SHOW_SEARCH_SUMMARY: true,")
+        'SHOW_SEARCH_SUMMARY: location.protocol !== "file:",'
+    """
+    return settings.replace("SHOW_SEARCH_SUMMARY: true", 'SHOW_SEARCH_SUMMARY: location.protocol !== "file:"')
+
+
 def join_site(app: Sphinx, error: Exception | None) -> None:
     """Join the files, point every page at them and delete the parts."""
     if error is not None or app.builder.format != "html":
@@ -107,7 +117,7 @@ def join_site(app: Sphinx, error: Exception | None) -> None:
     if not pages:
         return
     texts = one_style(root, styles), one_script(root, scripts)
-    settings = (root / STATIC / SETTINGS).read_text(encoding="utf8")
+    settings = quiet_in_a_folder((root / STATIC / SETTINGS).read_text(encoding="utf8"))
     versions = tuple(f"{zlib.crc32(text.encode()):08x}" for text in texts)
     for page, html in pages.items():
         (root / page).write_text(joined(page, html, settings, (versions[0], versions[1])), encoding="utf8")

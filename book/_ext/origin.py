@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from sphinx.application import Sphinx
 
@@ -14,6 +15,8 @@ from cwn_lite.lab.results import provenance
 
 GITHUB = "https://github.com/"
 COLAB = "https://colab.research.google.com/github/"
+BRANCH = "main"
+"""The branch that the pages are built from, and that changes to them are meant for."""
 PAGES_BRANCH = "gh-pages"
 """The branch that holds the built site; Colab opens notebooks from a branch on GitHub only."""
 
@@ -43,6 +46,25 @@ class Origin:
             'https://github.com/a/b/blob/12ab/book/x.ipynb'
         """
         return self.repository and f"{self.repository}/blob/{self.commit or 'HEAD'}/{path}"
+
+    def edit(self, path: str) -> str:
+        """Return the address at which GitHub lets a reader propose a change of a file.
+
+        Example:
+            >>> Origin("https://github.com/a/b", "12ab").edit("book/x.md")
+            'https://github.com/a/b/edit/main/book/x.md'
+        """
+        return f"{self.repository}/edit/{BRANCH}/{path}" if self.repository.startswith(GITHUB) else ""
+
+    def report(self, title: str, body: str) -> str:
+        """Return the address at which GitHub opens an issue, with its title and text begun.
+
+        Example:
+            >>> Origin("https://github.com/a/b").report("Signals: ", "Page: x")
+            'https://github.com/a/b/issues/new?title=Signals%3A+&body=Page%3A+x'
+        """
+        begun = urlencode({"title": title, "body": body})
+        return f"{self.repository}/issues/new?{begun}" if self.repository.startswith(GITHUB) else ""
 
     def page(self, uri: str, path: str) -> str:
         """Return the address of a page of the site or, where the site has none, of the file it is made of.

@@ -7,11 +7,12 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from cwn_lite.checks import check_number, check_positive
 from cwn_lite.figures.sphere import on_sphere, space
-from cwn_lite.figures.style import COLORS, QUANTITIES, STYLE
+from cwn_lite.figures.style import COLORS, INK, QUANTITIES, STYLE
 from cwn_lite.projection import C_HE, project_rows
 
 GRADIENT = (-1.65, 0.3, -0.1)
@@ -101,7 +102,9 @@ def _next(w: Tensor, v: Tensor) -> Next:
 
 
 def draw_row_rules(*, turn: float = -48.0, tilt: float = 28.0, **settings: float) -> Figure:
-    """Draw where the step leads by each rule; the other arguments are those of `row_rules`.
+    """Draw where the step leads by each rule, and below it that part enlarged.
+
+    The other arguments are those of `row_rules`.
 
     Args:
         turn: angle around the normal of the plane from which the picture is seen, in degrees.
@@ -112,41 +115,60 @@ def draw_row_rules(*, turn: float = -48.0, tilt: float = 28.0, **settings: float
         A figure for `show`, or for ``static=`` of `explorable`.
 
     Example:
-        >>> any("CWO" in text.get_text() for text in draw_row_rules().axes[0].texts)
+        >>> any("CWO" in text.get_text() for text in draw_row_rules().axes[1].texts)
         True
     """
     after = row_rules(**settings)
     w = on_sphere(math.sqrt(C_HE), math.radians(settings.get("angle", 290.0)))
     with plt.rc_context(STYLE):
-        fig, ax = plt.subplots(figsize=(5.6, 4.2))
-        ax.set_aspect("equal")
-        ax.set_axis_off()
-        flat = space(ax, math.sqrt(C_HE), turn, tilt)
+        # Not wider than this: on a phone the letters would shrink below ten pixels.
+        fig, (whole, part) = plt.subplots(2, figsize=(4.4, 5.0), height_ratios=(1.35, 1))
+        for ax in (whole, part):
+            ax.set_axis_off()
+        whole.set_aspect("equal")
+        flat = space(whole, math.sqrt(C_HE), turn, tilt)
         start = flat(w)[:2]
-        ax.plot(*start, "o", color=QUANTITIES["teal"], markersize=8)
-        ax.annotate("w", start, xytext=(2, -14), textcoords="offset points", fontstyle="italic", ha="center")
-        spots: dict[tuple[int, int], list[str]] = {}
-        for name, found in after.items():
-            x, y, _ = flat(torch.tensor(found.point, dtype=torch.float64))
-            color = COLORS["ours"] if name == "cwo" else COLORS["plain"]
-            ax.plot([start[0], x], [start[1], y], color=color, linewidth=0.8, alpha=0.6)
-            ax.plot(x, y, "o", color=color, markersize=7 if name == "cwo" else 5)
-            spots.setdefault((round(8 * x), round(8 * y)), []).append(name)
-        _names(ax, spots)
+        ends = {name: flat(torch.tensor(found.point, dtype=torch.float64))[:2] for name, found in after.items()}
+        frame = (left, bottom), side = _frame([start, *ends.values()])
+        whole.set(xlim=(min(-2.1, left), max(2.1, left + side)), ylim=(min(-1.5, bottom), max(1.55, bottom + side)))
+        whole.add_patch(Rectangle((left, bottom), side, side, fill=False, edgecolor=INK, linewidth=0.7, alpha=0.6))
+        for ax in (whole, part):
+            ax.plot(*start, "o", color=QUANTITIES["teal"], markersize=7)
+            for name, end in ends.items():
+                color = COLORS["ours"] if name == "cwo" else COLORS["plain"]
+                ax.plot(*zip(start, end, strict=True), color=color, linewidth=0.8, alpha=0.6)
+                ax.plot(*end, "o", color=color, markersize=6 if name == "cwo" else 4)
+        part.annotate("w", start, xytext=(0, -13), textcoords="offset points", fontstyle="italic", ha="center")
+        _names(part, ends, frame)
     return fig
 
 
-def _names(ax: Axes, spots: dict[tuple[int, int], list[str]]) -> None:
-    """Write names in a column at the right, those of points that lie together in one line, with a line to the point."""
-    column = sorted(spots.items(), key=lambda item: -item[0][1])
-    for place, ((x, y), names) in enumerate(column):
-        height = 1.5 - 3.0 * place / max(len(column) - 1, 1)
-        text = ", ".join(RULES[name] for name in names)
+Point = tuple[float, float]
+
+
+def _frame(points: list[Point]) -> tuple[Point, float]:
+    """Return the lower left corner and the side of a square that holds the points with room."""
+    xs, ys = zip(*points, strict=True)
+    side = 1.3 * max(max(xs) - min(xs), max(ys) - min(ys), 0.5)
+    return ((min(xs) + max(xs) - side) / 2, (min(ys) + max(ys) - side) / 2), side
+
+
+def _names(ax: Axes, ends: dict[str, Point], frame: tuple[Point, float]) -> None:
+    """Write names in a column right of the frame, points that lie together in one line, each with a line to it."""
+    (left, bottom), side = frame
+    spots: dict[tuple[int, int], list[str]] = {}
+    for name, (x, y) in ends.items():
+        spots.setdefault((round(8 * x), round(8 * y)), []).append(name)
+    column = sorted(spots.values(), key=lambda names: -ends[names[0]][1])
+    for place, names in enumerate(column):
+        height = bottom + side * (0.95 - 0.9 * place / max(len(column) - 1, 1))
         ax.annotate(
-            text,
-            (x / 8, y / 8),
-            xytext=(2.35, height),
+            ", ".join(RULES[name] for name in names),
+            ends[names[-1]],
+            xytext=(left + 1.05 * side, height),
             va="center",
             arrowprops={"arrowstyle": "-", "linewidth": 0.5, "alpha": 0.4},
         )
-    ax.set(xlim=(-2.1, 4.4), ylim=(-1.9, 1.9))
+    ax.set_aspect("equal")
+    ax.set(xlim=(left, left + 2.35 * side), ylim=(bottom - 0.05 * side, bottom + 1.05 * side))
+    ax.add_patch(Rectangle((left, bottom), side, side, fill=False, edgecolor=INK, linewidth=0.7, alpha=0.6))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from chromium import BROWSERS as BROWSERS
+from chromium import executable as executable
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -37,11 +37,6 @@ def pages() -> list[str]:
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
     entries = [chapter["file"] for part in toc.get("parts", [toc]) for chapter in part.get("chapters", [])]
     return [f"{name}.html" for name in [toc["root"], *entries]]
-
-
-def executable() -> str | None:
-    """Return the browser of this machine, if it has one."""
-    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 @dataclass

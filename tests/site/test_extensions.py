@@ -204,6 +204,13 @@ def test_pages_lose_what_they_do_not_need() -> None:
     assert lean_pages.lean(page) == f'{view}<title>t</title><summary>s</summary><script src="keep.js"></script>'
 
 
+def test_code_keeps_its_text_and_its_colours() -> None:
+    code = '<span class="n">x</span><span class="p">(</span><span class="mi">1</span><span class="p">)</span>'
+    assert lean_pages.lean(f"<pre>{code}</pre>") == '<pre>x(<span class="mi">1</span>)</pre>'
+    signature = '<span class="n"><span class="pre">x</span></span>'
+    assert lean_pages.lean(signature) == signature
+
+
 # ---- refresh ----
 
 

@@ -21,8 +21,8 @@ FRONT = """# Book
 What it is,
 in "words".
 
-| [](one.ipynb) | Why & how? |
-| [](two.md) | What then? |
+| [](one.ipynb) | Why & how? | 65 |
+| [](two.md) | What then? |  |
 """
 
 

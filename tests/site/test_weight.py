@@ -63,6 +63,15 @@ def test_nothing_that_was_joined_is_left(html: Path) -> None:
     assert "@import" not in style
 
 
+def test_in_a_folder_the_search_reads_no_other_page(html: Path) -> None:
+    assert 'SHOW_SEARCH_SUMMARY: location.protocol !== "file:",' in (html / "search.html").read_text(encoding="utf8")
+
+
+def test_names_in_code_cost_no_elements(html: Path) -> None:
+    page = (html / "book" / "deriving.html").read_text(encoding="utf8")
+    assert '<span class="kn">' in page and '<span class="n">' not in page
+
+
 # ---- Joining ----
 
 HEAD = """<head><link href="../_static/styles/theme.css?d=1" rel="stylesheet" />
