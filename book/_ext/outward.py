@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 FRONT = "book/index"
-_ROW = re.compile(r"^\| \[\]\(([\w-]+)\.\w+\) \| (.+?) \|$", re.MULTILINE)
+_ROW = re.compile(r"^\| \[\]\(([\w-]+)\.\w+\) \| (.+?) \|(?:[ \d]*\|)?$", re.MULTILINE)
 _LEAD = re.compile(r"^\{\.cwn-lead\}\n(.+?)\n\n", re.MULTILINE | re.DOTALL)
 
 
@@ -26,7 +26,7 @@ def descriptions(front: str) -> dict[str, str]:
     """Return what the front page's source says of each page, itself included, by document.
 
     Example:
-        >>> descriptions("| [](start.ipynb) | Where to begin? |")
+        >>> descriptions("| [](start.ipynb) | Where to begin? | 20 |")
         {'book/start': 'Where to begin?'}
     """
     found = {f"book/{name}": text for name, text in _ROW.findall(front)}

@@ -21,7 +21,7 @@ FRONT = """# Book
 What it is,
 in "words".
 
-| [](one.ipynb) | Why & how? |
+| [](one.ipynb) | Why & how? | 20 |
 | [](two.md) | What then? |
 """
 
