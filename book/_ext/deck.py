@@ -4,7 +4,7 @@ A cell chooses in its metadata, `"slides": [{"title": …, "points": [...], "sho
 questions are never written again: `show` names one thing of the cell,
 
 - `eq:page:name`: its displayed formula of that label,
-- `output`: the figure, table or text that it printed,
+- `output`: the figure, table or text that it printed; `output 2`: the first two columns of its table,
 - `code`, or `code name`: its code (a Markdown cell's first block of code), or one function of it,
 - `question 2`: that question of its quiz; right and wrong answers go into the notes.
 
@@ -15,6 +15,7 @@ The first slide, with the title, and the last, with the exercises, come by thems
 from __future__ import annotations
 
 import ast
+import math
 import re
 import textwrap
 from collections.abc import Iterator
@@ -32,11 +33,14 @@ MOST_LINES = 14
 """Of code on a slide."""
 PER_SLIDE = 40
 """Words that looking at a slide is worth, when the chapter's minutes are shared out."""
+WORDS = 200
+"""That a minute holds, where a chapter promises no minutes."""
 PROMISE = re.compile(r"About \d+ minutes; (\d+) without the exercises")
 _FORMULA = re.compile(r"\$\$(?P<tex>.+?)\$\$[ \t]*\((?P<label>eq:[^()\s]+)\)", re.DOTALL)
 _FENCED = re.compile(r"^```(?:python|ipython3)\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 _EXERCISE = re.compile(r"^`{3,}\{exercise\} *(?P<title>.*)$", re.MULTILINE)
 _KIND = re.compile(r"^\*(Computational|Derivation|Open)\b", re.MULTILINE)
+_TABLE = re.compile(r"(?:^\|.*\n?){2,}", re.MULTILINE)
 _QUESTION = re.compile(r"^\d+\. (?P<prompt>.*)\n(?P<choices>(?:   \([a-f]\) .*\n?)+)", re.MULTILINE)
 _END = re.compile(r"^## (?:Exercises|References)[ \t]*$", re.MULTILINE)
 """Where a chapter ends to teach; what comes behind is for nobody's notes."""
@@ -155,19 +159,20 @@ def _shown(cell: Notebook, show: str, references: References) -> Shown | None:
         if not 1 <= int(name) <= len(questions):
             raise ValueError(f"the cell has {len(questions)} questions, so none is number {name}")
         return Shown("question", questions[int(name) - 1])
-    if show == "output":
-        return _output(cell, references)
-    raise ValueError(f"`show` is {show!r}; it may be a label eq:…, output, code, code NAME or question N")
+    if kind == "output" and (name.isdigit() or not name):
+        return _output(cell, references, int(name or 0))
+    raise ValueError(f"`show` is {show!r}; it may be eq:LABEL, output, output COLUMNS, code, code NAME or question N")
 
 
-def _output(cell: Notebook, references: References) -> Shown:
+def _output(cell: Notebook, references: References, columns: int) -> Shown:
     """The first figure of a cell, else its first table, else its text."""
     outputs = [(output, output.get("data", {})) for output in cell.get("outputs", [])]
     for _, data in outputs:
         if "<figure" in (page := _text(data.get("text/html"))):
             return Shown("html", page, _text(data.get("text/plain")))
     for _, data in outputs:
-        if rows := [line for line in _text(data.get("text/markdown")).splitlines() if line.startswith("|")]:
+        if table := _TABLE.search(_text(data.get("text/markdown"))):
+            rows = [_columns(row, columns) for row in table[0].splitlines()]
             return Shown("markdown", plain("\n".join(rows), references))
     for output, data in outputs:
         if text := _text(data.get("text/markdown")):
@@ -175,6 +180,11 @@ def _output(cell: Notebook, references: References) -> Shown:
         if text := _text(output.get("text")) or _text(data.get("text/plain")):
             return Shown("text", text.rstrip())
     raise ValueError("the cell printed nothing")
+
+
+def _columns(row: str, count: int) -> str:
+    """The first columns of a row of a table; all, if none are counted."""
+    return "|".join(re.split(r"(?<!\\)\|", row)[: count + 1]) + "|" if count else row
 
 
 def _code(cell: Notebook, name: str) -> str:
@@ -250,7 +260,7 @@ def _said(cell: Notebook) -> str:
 def _minutes(first: Notebook, made: list[Slide]) -> int:
     """What the chapter promises to take without its exercises; what its words take, where it promises nothing."""
     promised = PROMISE.search(_source(first))
-    return int(promised[1]) if promised else round(sum(map(_weight, made)) / 200)
+    return int(promised[1]) if promised else math.ceil(sum(map(_weight, made)) / WORDS)
 
 
 def _weight(slide: Slide) -> int:

@@ -69,7 +69,7 @@ def page(slides: list[Slide], *, book: str, number: str, question: str, minutes:
         '<!DOCTYPE html>\n<html lang="en" data-theme="auto">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<title>{title}</title>\n<link rel="icon" href="data:,">\n<style>\n{style}</style>\n</head>\n'
-        f'<body>\n<main>\n{body}\n</main>\n<script>\n{script}</script>\n</body>\n</html>\n'
+        f"<body>\n<main>\n{body}\n</main>\n<script>\n{script}</script>\n</body>\n</html>\n"
     )
 
 
