@@ -38,6 +38,7 @@ WORDS = 200
 PROMISE = re.compile(r"About \d+ minutes; (\d+) without the exercises")
 _FORMULA = re.compile(r"\$\$(?P<tex>.+?)\$\$[ \t]*\((?P<label>eq:[^()\s]+)\)", re.DOTALL)
 _FENCED = re.compile(r"^```(?:python|ipython3)\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+_UNSAID = re.compile(r"</?(?:details|summary)[^>]*>")
 _EXERCISE = re.compile(r"^`{3,}\{exercise\} *(?P<title>.*)$", re.MULTILINE)
 _KIND = re.compile(r"^\*(Computational|Derivation|Open)\b", re.MULTILINE)
 _TABLE = re.compile(r"(?:^\|.*\n?){2,}", re.MULTILINE)
@@ -96,7 +97,7 @@ def slides(notebook: Notebook, references: References) -> list[Slide]:
         except ValueError as error:
             raise ValueError(f"cell {index}, slides: {error}") from error
         taught = taught and not _END.search(_source(cell))
-    done = [replace(one.slide, notes="\n\n".join(filter(None, one.notes))) for one in made]
+    done = [replace(one.slide, notes="\n\n".join(filter(None, map(str.strip, one.notes)))) for one in made]
     if exercises := list(_exercises(notebook)):
         texts = [plain(_source(cell), references) for cell in others if _asks(cell)]
         done.append(Slide("Exercises to set", (), Shown("exercises", exercises), "\n\n".join(texts)))
@@ -251,7 +252,7 @@ def _said(cell: Notebook) -> str:
     for output in cell.get("outputs", []):
         data = output.get("data", {})
         if "text/markdown" in data:
-            said.append(_FENCED.sub("", _text(data["text/markdown"])).strip())
+            said.append(_UNSAID.sub("", _FENCED.sub("", _text(data["text/markdown"]))).strip())
         elif "<figure" in _text(data.get("text/html")) or (data.get("text/plain") and "text/html" not in data):
             said.append(f"*To be seen:* {_text(data['text/plain'])}" if "figures." in _source(cell) else "")
     return "\n\n".join(filter(None, said))

@@ -28,6 +28,8 @@ HERE = Path(__file__).parent
 PALETTE = HERE.parent / "assets" / "palette.css"
 WIDE = 60
 """Signs of a formula beyond which it is written smaller; a longer one smaller still."""
+MANY = 6
+"""Lines of a table beyond which it is written smaller."""
 _TAG = re.compile(r"\s*\\tag\{(?P<number>[^{}]*)\}")
 _HEADING = re.compile(r"<(/?)h[1-6]>")
 _IMAGE = re.compile(r'<img [^>]*alt="([^"]*)"[^>]*>')
@@ -130,7 +132,7 @@ def _head(number: str, question: str, minutes: int, count: int) -> str:
 
 
 def _formula(shown: Shown) -> str:
-    tex = shown.source
+    tex = shown.source.rstrip(" .,;\\").rstrip()
     longest = max(len(_LAYOUT.sub("", line).replace(" ", "")) for line in tex.split(r"\\"))
     size = "longest" if longest > 2 * WIDE else "long" if longest > WIDE else "short"
     number = f'<span class="eqno">({shown.label})</span>' if shown.label else ""
@@ -164,10 +166,17 @@ def _code(shown: Shown) -> str:
     return f"<pre>{highlight(shown.source, PythonLexer(), HtmlFormatter(nowrap=True)).rstrip()}</pre>"
 
 
+def _markdown(shown: Shown) -> str:
+    """A table or text; a long table is written smaller."""
+    lines = sum(line.startswith("|") for line in shown.source.splitlines())
+    made = marked(shown.source)
+    return made.replace("<table>", '<table class="many">') if lines > MANY else made
+
+
 KINDS: dict[str, Callable[[Shown], str]] = {
     "formula": _formula,
     "html": _figure,
-    "markdown": lambda shown: marked(shown.source),
+    "markdown": _markdown,
     "text": lambda shown: f"<pre>{html.escape(shown.source)}</pre>",
     "code": _code,
     "question": _question,
