@@ -41,6 +41,8 @@ notes.setAttribute("aria-pressed", "false");
 const bar = make("nav", { class: "bar", "aria-label": "Slides" });
 bar.append(back, where, forth, next, notes, button("Keys", "?", help), said);
 
+const isWide = (box) => box.scrollWidth > box.clientWidth + 1;
+
 function go(to, { told = false } = {}) {
   at = Math.max(0, Math.min(all.length - 1, to));
   all.forEach((section, index) => section.classList.toggle("now", index === at));
@@ -104,7 +106,9 @@ addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, textarea")) return;
   if (key === " " && event.target.closest("button, summary, a")) return;
   // What scrolls and has the focus keeps the keys that scroll it.
-  if (event.target.closest("[tabindex]") && /^(Arrow(Up|Down)|Page| |Home|End)/.test(key)) return;
+  const box = event.target.closest("[tabindex]");
+  if (box && /^(Arrow(Up|Down)|Page| |Home|End)/.test(key)) return;
+  if (box && isWide(box) && /^Arrow/.test(key)) return;
   const act = key === " " && event.shiftKey ? ACTS.ArrowLeft : Object.hasOwn(ACTS, key) ? ACTS[key] : null;
   if (!act) return;
   event.preventDefault();
@@ -115,7 +119,7 @@ let start = null;
 addEventListener("touchstart", (event) => {
   const [touch] = event.touches;
   let box = event.target;
-  while (box && box !== document.body && !(box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX === "auto")) box = box.parentElement;
+  while (box && box !== document.body && !(isWide(box) && getComputedStyle(box).overflowX === "auto")) box = box.parentElement;
   const free = event.touches.length === 1 && box === document.body && !document.querySelector("dialog[open]");
   start = free ? touch : null;
 }, { passive: true });
@@ -139,8 +143,8 @@ document.body.append(bar);
 for (const box of document.querySelectorAll(".said")) {
   for (const [name, value] of Object.entries({ tabindex: "0", role: "group", "aria-label": "Speaker notes" })) box.setAttribute(name, value);
 }
-for (const box of document.querySelectorAll(".face :is(pre, .formula, table)")) {
-  new ResizeObserver(() => (box.scrollWidth > box.clientWidth + 1 ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex"))).observe(box);
+for (const box of document.querySelectorAll("pre, table, .formula, .said math[display=block]")) {
+  new ResizeObserver(() => (isWide(box) ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex"))).observe(box);
 }
 for (const live of document.querySelectorAll("template.live")) {
   live.previousElementSibling.append(make("button", { type: "button", class: "play", onclick: () => play() }, "Play with it"));

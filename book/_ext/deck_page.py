@@ -9,6 +9,7 @@ import base64
 import html
 import re
 import unicodedata
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,18 +27,18 @@ from deck import Shown, Slide
 
 HERE = Path(__file__).parent
 PALETTE = HERE.parent / "assets" / "palette.css"
-WIDE = 60
-"""Signs of a formula beyond which it is written smaller; a longer one smaller still."""
+SIZES = {"short": 33, "long": 45}
+"""Signs up to which a formula is written in a size; in a third one beyond."""
+RELATIONS = "=+−<>≤≥≈×⟺→"
+"""Signs with space around them."""
 MANY = 6
 """Lines of a table beyond which it is written smaller."""
+_ENTITY = re.compile(r"&(?!amp;|lt;|gt;)\w+;")
 _TAG = re.compile(r"\s*\\tag\{(?P<number>[^{}]*)\}")
 _HEADING = re.compile(r"<(/?)h[1-6]>")
 _IMAGE = re.compile(r'<img [^>]*alt="([^"]*)"[^>]*>')
 _SVG = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
 _CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", re.DOTALL)
-_LAYOUT = re.compile(
-    r"\\(?:mathbf|mathbb|mathcal|mathrm|operatorname\*?|left|right|lVert|rVert|frac|text|quad|qquad)\b"
-)
 
 
 def page(slides: list[Slide], *, book: str, number: str, question: str, minutes: int, font: bool = True) -> str:
@@ -132,11 +133,32 @@ def _head(number: str, question: str, minutes: int, count: int) -> str:
 
 
 def _formula(shown: Shown) -> str:
-    tex = shown.source.rstrip(" .,;\\").rstrip()
-    longest = max(len(_LAYOUT.sub("", line).replace(" ", "")) for line in tex.split(r"\\"))
-    size = "longest" if longest > 2 * WIDE else "long" if longest > WIDE else "short"
+    made = formulas.to_mathml(shown.source.rstrip(" .,;\\").rstrip(), display=True)
+    width = signs(ET.fromstring(_ENTITY.sub(lambda entity: html.unescape(entity[0]), made)))
+    size = next((name for name, most in SIZES.items() if width <= most), "longest")
     number = f'<span class="eqno">({shown.label})</span>' if shown.label else ""
-    return f'<div class="formula {size}">{formulas.to_mathml(tex, display=True)}{number}</div>'
+    return f'<div class="formula {size}">{made}{number}</div>'
+
+
+def signs(element: ET.Element) -> float:
+    r"""Return about how many signs of text size a formula is wide.
+
+    Example:
+        >>> signs(ET.fromstring(formulas.to_mathml(r"\frac{a + b}{c}")))
+        3.6
+    """
+    tag = element.tag.rpartition("}")[2]
+    parts = [signs(child) for child in element]
+    if tag == "annotation":
+        return 0.0
+    if tag in ("mfrac", "munder", "mover", "munderover", "mtable"):
+        return max(parts, default=0.0)
+    if tag in ("msub", "msup", "msubsup"):
+        return parts[0] + 0.7 * max(parts[1:])
+    if tag == "mspace":
+        return 2 * float(re.sub(r"[^\d.]", "", element.get("width", "")) or 0)
+    text = element.text or ""
+    return sum(parts) + (1.6 if tag == "mo" and text in RELATIONS else 1.0) * len(text)
 
 
 def _figure(shown: Shown) -> str:
