@@ -112,13 +112,13 @@ def _read(cell: Notebook, entries: list[Any], last: _Open, references: Reference
     if taught or entries:
         last.notes.append(plain(texts[0], references))
     opened = []
-    for entry, text in zip(entries, texts[1:], strict=True):
+    for entry, own in zip(entries, texts[1:], strict=True):
         shown = _shown(cell, entry.get("show", ""), references)
         title = entry.get("title", "Ask the room" if shown and shown.kind == "question" else "")
         if set(entry) - KEYS or not title:
             raise ValueError(f"{entry!r} needs a title and has no other keys than {', '.join(sorted(KEYS))}")
-        notes = _answers(shown.source) if shown and shown.kind == "question" else plain(text, references)
-        opened.append(_Open(Slide(title, tuple(entry.get("points", ())), shown), [notes]))
+        text = _answers(shown.source) if shown and shown.kind == "question" else own
+        opened.append(_Open(Slide(title, tuple(entry.get("points", ())), shown), [plain(text, references)]))
     return opened
 
 

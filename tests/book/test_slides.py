@@ -163,6 +163,15 @@ def test_answers_come_from_the_built_quiz() -> None:
     ]
 
 
+def test_links_between_chapters_are_words_in_a_file_that_is_alone() -> None:
+    choices = [{"text": "In [*it*](signals.ipynb).", "holds": True, "feedback": "See [there](signals.ipynb)."}]
+    notebook = planted()
+    notebook["cells"][14]["outputs"][0]["metadata"] = {"cwn_quiz": [{"prompt": "So?", "choices": choices}]}
+    made = deck.slides(notebook, Words())
+    page = deck_page.page(made, book="", number="1", question="", minutes=1, font=False)
+    assert "In <em>it</em>." in page and "See there." in page and ".ipynb" not in page
+
+
 def test_a_table_can_be_cut() -> None:
     table = "| a | $\\|x\\|$ | c |\n|---|---|---|\n| 1 | 2 | 3 |\n\nThen.\n\n| other |\n|---|\n"
     cell = {"outputs": [{"data": {"text/markdown": table}}]}

@@ -216,6 +216,8 @@ STICKS_OUT = """
     for (const e of face.querySelectorAll("pre, .formula"))
       if (innerWidth > 500 && e.scrollWidth > e.clientWidth + 1) found.push(`${section.id}: wide`);
   }
+  for (const link of document.querySelectorAll("a"))
+    if (!/^https?:/.test(link.getAttribute("href"))) found.push(`leads nowhere in a file alone: ${link.outerHTML}`);
   if (document.documentElement.scrollWidth > innerWidth) found.push("the page is wider than the screen");
   return found;
 }
