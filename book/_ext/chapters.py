@@ -23,8 +23,12 @@ FOLDED = {"solution": "a solution", "grader": "the checks"}
 
 
 def fold_cells(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Hide the input of solutions and graders behind a line that names them; the outputs stay."""
+    """Hide the input of solutions and graders behind a line that names them; the outputs stay.
+
+    Slides are no concern of the page, and go: else a word on a slide would have a notebook executed anew.
+    """
     for cell in notebook["cells"]:
+        cell["metadata"].pop("slides", None)
         tags = student.tags(cell)
         for tag, name in FOLDED.items():
             if tag in tags and cell["cell_type"] == "code":
@@ -43,7 +47,15 @@ def read_chapter(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = json.dumps(fold_cells(json.loads(source[0])))
 
 
-def links(docname: str, root: str, origin: Origin, *, exercises: bool = True, solutions: bool = True) -> str:
+def links(
+    docname: str,
+    root: str,
+    origin: Origin,
+    *,
+    exercises: bool = True,
+    solutions: bool = True,
+    slides: bool = False,
+) -> str:
     """Return the line of links below a chapter's title.
 
     Args:
@@ -52,6 +64,7 @@ def links(docname: str, root: str, origin: Origin, *, exercises: bool = True, so
         origin: the book's home.
         exercises: whether the page has any.
         solutions: whether it has theirs; the book for a graded course has none.
+        slides: whether it has any.
     """
     name = Path(docname).name
     work, solved = f"notebooks/exercises/{name}.ipynb", f"notebooks/solved/{name}.ipynb"
@@ -59,6 +72,8 @@ def links(docname: str, root: str, origin: Origin, *, exercises: bool = True, so
     entries = [(root + work, title, f' download="{name}.ipynb"')]
     if exercises and solutions:
         entries.append((root + solved, "with solutions", f' download="{name}-solved.ipynb"'))
+    if slides:
+        entries.append((f"{root}slides/{name}.html", "Slides", ""))
     entries.append((origin.colab(work), "Open in Colab", ""))
     entries.append((origin.source(f"{docname}.ipynb"), "Source", ""))
     items = "".join(f'<li><a href="{escape(url)}"{extra}>{text}</a></li>' for url, text, extra in entries if url)
@@ -78,7 +93,8 @@ def add_links(
     root = "../" * page.count("/")
     notebook = json.loads(Path(app.env.doc2path(page)).read_text(encoding="utf8"))
     exercises, solutions = student.has(notebook, "exercise"), student.has(notebook, "solution")
-    line = links(page, root, Origin.of(app), exercises=exercises, solutions=solutions)
+    slides = any(cell["metadata"].get("slides") for cell in notebook["cells"])
+    line = links(page, root, Origin.of(app), exercises=exercises, solutions=solutions, slides=slides)
     context["body"] = context["body"].replace("</h1>", f"</h1>\n{line}", 1)
 
 

@@ -60,6 +60,34 @@ class References(Protocol):
         ...
 
 
+class Words:
+    """References for texts without a book around them: their words, and nothing to follow."""
+
+    def role(self, name: str, content: str) -> str:
+        """Return what the role was given, of a quote its number."""
+        return content.partition("<")[0].strip() if name == "paper" else f"({content})"
+
+    def link(self, words: str, target: str) -> str:
+        """Return the words, or where they would lead."""
+        return words or target
+
+    def leads(self, target: str) -> bool:
+        """Nothing leads anywhere."""
+        return False
+
+    def number(self, kind: str, label: str) -> str:
+        """Nothing is counted."""
+        return ""
+
+    def tag(self, label: str) -> str:
+        """No equation is."""
+        return ""
+
+    def picture(self, path: str) -> str:
+        """No picture is found."""
+        return ""
+
+
 def plain(text: str, references: References) -> str:
     """Return a text without MyST.
 

@@ -25,14 +25,14 @@ DRAWN = ("image/", "text/html", "application/")
 def text_only(notebook: Notebook) -> Notebook:
     """Return a copy whose outputs hold text alone and whose metadata say nothing about the machine.
 
-    Kept: `text/plain`, `text/markdown`, streams, execution counts, cell tags. An output that has nothing but a
+    Kept: `text/plain`, `text/markdown`, streams, execution counts, cell tags, slides. An output that has nothing but a
     picture keeps an empty text, so that its place is still compared.
     """
     cells = []
     for cell in notebook["cells"]:
         cell = {
             **cell,
-            "metadata": {k: v for k, v in cell["metadata"].items() if k in ("tags", "mystnb")},
+            "metadata": {k: v for k, v in cell["metadata"].items() if k in ("tags", "mystnb", "slides")},
         }
         if cell["cell_type"] == "code":
             outputs = [out for out in cell["outputs"] if out.get("name") != "stderr"]

@@ -47,6 +47,7 @@ def export(notebook: Notebook, references: CrossReferences, *, solved: bool) -> 
     cells, exercise = [first_cell(notebook, references.origin, solved=solved)], ""
     for cell in source["cells"]:
         text = "".join(cell["source"])
+        cell = {**cell, "metadata": {key: value for key, value in cell["metadata"].items() if key != "slides"}}
         if cell["cell_type"] == "markdown":
             text = plain(text, references)
             exercise = "".join(EXERCISE.findall(text)[-1:]) or exercise

@@ -86,6 +86,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Sphinx:
 
 def exported(app: Sphinx, origin: Origin, *, solved: bool, page: str = "one") -> list[dict[str, Any]]:
     chapter = json.loads(Path(app.env.doc2path(page)).read_text(encoding="utf8"))
+    chapter["cells"][-1]["metadata"]["slides"] = [{"title": "A slide"}]
     made = takeaway.export(chapter, CrossReferences(app, page, origin), solved=solved)
     nbformat.validate(nbformat.from_dict(made))
     return [{**cell, "source": "".join(cell["source"])} for cell in made["cells"]]
@@ -110,7 +111,7 @@ def test_a_solved_copy_reads_as_the_site_does(planted: Sphinx) -> None:
         "### Works cited\n\n- Ada Able. A GAN of \\* stars. *J*, 2020. [doi:10.1/x\\_y](https://doi.org/10.1/x_y).\n"
         "- Bo Bee, Cy Cee, and Di Dee. B. *J*, 2021."
     )
-    assert not any(cell.get("outputs") for cell in made)
+    assert not any(cell.get("outputs") or "slides" in cell["metadata"] for cell in made)
 
 
 def test_a_copy_to_work_in_goes_on_without_solutions(planted: Sphinx) -> None:
