@@ -25,6 +25,12 @@ EDITS = [
         r'\s*<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>',
         "",
     ),
+    # The theme's script would change it from "auto", and every element would be styled once more.
+    (
+        r'dataset\.theme = localStorage\.getItem\("theme"\) \|\| "auto";',
+        'dataset.theme = ["light", "dark"].find((mode) => mode === document.documentElement.dataset.mode) ||'
+        ' (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");',
+    ),
     (r'(<meta name="viewport"[^>]*>)(.*?)<meta name="viewport"[^>]*>', r"\1\2"),
     (r'(<meta name="viewport"[^>]*>)(.*?)<meta name="viewport"[^>]*>', r"\1\2"),
     # A name that differs from the visible words cannot be spoken to.
@@ -43,6 +49,15 @@ EDITS = [
         r'<div id="pst-primary-sidebar" class="\1" role="complementary" aria-label="Book">',
     ),
 ]
+THEME = "scripts/pydata-sphinx-theme.js"
+# It makes wide boxes places that the keyboard reaches: measured and marked one by one, folded ones too, each of which
+# the browser lays out for that alone. Here all are measured first, and what is folded when it is opened.
+TAB_STOPS = (
+    ".forEach(e=>{e.tabIndex=e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1})},t=_(e,300);",
+    ".forEach((e,n,o)=>{n||[...o].filter(e=>e.checkVisibility())"
+    ".map(e=>[e,e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1])"
+    '.forEach(([e,t])=>{e.tabIndex=t})})},t=_(e,300);document.addEventListener("toggle",t,!0);',
+)
 UNUSED = (
     "**/*.map",
     "locales",
@@ -62,6 +77,18 @@ def lean(html: str) -> str:
     return html
 
 
+def steady(script: str) -> str:
+    """Return the theme's script, with `TAB_STOPS` replaced.
+
+    Raises:
+        ValueError: it has another form by now.
+    """
+    old, new = TAB_STOPS
+    if new not in script and script.count(old) != 1:
+        raise ValueError(f"{THEME} marks wide boxes otherwise than it did; does it still need TAB_STOPS?")
+    return script.replace(old, new)
+
+
 def clean_site(app: Sphinx, error: Exception | None) -> None:
     """Rewrite every page and delete the files that no page asks for."""
     if error is not None or app.builder.format != "html":
@@ -69,6 +96,9 @@ def clean_site(app: Sphinx, error: Exception | None) -> None:
     out = Path(app.outdir)
     for page in out.rglob("*.html"):
         page.write_text(lean(page.read_text(encoding="utf8")), encoding="utf8")
+    theme = out / "_static" / THEME
+    if theme.is_file():  # joined with the others already, where nothing is new
+        theme.write_text(steady(theme.read_text(encoding="utf8")), encoding="utf8")
     for pattern in UNUSED:
         for path in list((out / "_static").glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

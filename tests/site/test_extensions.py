@@ -204,6 +204,13 @@ def test_pages_lose_what_they_do_not_need() -> None:
     assert lean_pages.lean(page) == f'{view}<title>t</title><summary>s</summary><script src="keep.js"></script>'
 
 
+def test_the_theme_s_script_measures_before_it_marks() -> None:
+    script = f"a{lean_pages.TAB_STOPS[0]}b"
+    assert lean_pages.steady(script) == f"a{lean_pages.TAB_STOPS[1]}b" == lean_pages.steady(lean_pages.steady(script))
+    with pytest.raises(ValueError, match="otherwise than it did"):
+        lean_pages.steady("another version")
+
+
 def test_code_keeps_its_text_and_its_colours() -> None:
     code = '<span class="n">x</span><span class="p">(</span><span class="mi">1</span><span class="p">)</span>'
     assert lean_pages.lean(f"<pre>{code}</pre>") == '<pre>x(<span class="mi">1</span>)</pre>'

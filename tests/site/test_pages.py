@@ -181,6 +181,37 @@ def test_the_theme_can_be_switched(running: Browser, site: str) -> None:
         assert len(colours) == 2
 
 
+@pytest.mark.parametrize(("mode", "scheme", "theme"), [("", "dark", "dark"), ("light", "dark", "light")])
+def test_the_theme_is_there_before_the_page(running: Browser, site: str, mode: str, scheme: str, theme: str) -> None:
+    """To change it later styles every element once more, and flashes."""
+    context = running.new_context(color_scheme="dark" if scheme == "dark" else "light")
+    try:
+        page = context.new_page()
+        page.add_init_script(f"localStorage.setItem('mode', '{mode}'); {OLD_THEMES}")
+        page.goto(f"{site}book/index.html")
+        seen = page.evaluate("oldThemes")
+        assert seen[0] == "auto" and set(seen[1:]) <= {theme}
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+    finally:
+        context.close()
+
+
+OLD_THEMES = """window.oldThemes = [];
+new MutationObserver((changes) => oldThemes.push(...changes.map((change) => change.oldValue)))
+  .observe(document, { subtree: true, attributeFilter: ["data-theme"], attributeOldValue: true });"""
+
+
+def test_folded_code_is_measured_when_it_is_opened(running: Browser, site: str) -> None:
+    with browse.opened(running, f"{site}book/batches.html", site, width=390) as (page, _):
+        marked = "(boxes) => boxes.map((box) => box.hasAttribute('tabindex'))"
+        folded = page.locator(".bd-article details.hide:not([open]) pre")
+        assert not any(folded.evaluate_all(marked)) and all(page.locator("pre:not(details *)").evaluate_all(marked))
+        page.evaluate(OPEN)
+        opened = page.locator(".bd-article details.hide pre")
+        page.wait_for_function("document.querySelector('details.hide pre').hasAttribute('tabindex')")
+        assert opened.count() and all(opened.evaluate_all(marked))
+
+
 def test_without_scripts_the_system_decides_on_dark(running: Browser, site: str) -> None:
     seen = []
     for scheme in ("light", "dark"):

@@ -89,9 +89,10 @@ HEAD = """<head><link href="../_static/styles/theme.css?d=1" rel="stylesheet" />
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     files = {
-        "_static/styles/theme.css": '@import "../basic.css";a{b:url(x.png)}@font-face{c:url(../vendor/fontawesome/y)}',
+        "_static/styles/theme.css": '@import "../basic.css";a{b:url(x.png)}@font-face{c:url(../vendor/fontawesome/y)}'
+        '.fa-a:before{content:"\\f1"}.fa-b:before,.fa-c:before{content:"\\f2"}',
         "_static/basic.css": '@charset "UTF-8";basic{b:url("../z.svg")}',
-        "_static/own.css": "own{b:url('data:image/png;base64,A') url(#c)}",
+        "_static/own.css": ".fa-a::before{content:none !important}own{b:url('data:image/png;base64,A') url(#c)}",
         "_static/documentation_options.js": "const DOCUMENTATION_OPTIONS = {};",
         "_static/early.js": '"use strict"; early()',
         "_static/late.js": "late()",
@@ -112,7 +113,8 @@ def site(tmp_path: Path) -> Path:
 
 def test_styles_keep_their_order_and_their_pictures(site: Path) -> None:
     assert (site / "_static" / bundles.STYLE).read_text(encoding="utf8") == (
-        "basic{b:url(../z.svg)}a{b:url(styles/x.png)}\nown{b:url('data:image/png;base64,A') url(#c)}"
+        "basic{b:url(../z.svg)}a{b:url(styles/x.png)}\n"
+        ".fa-a::before{content:none !important}own{b:url('data:image/png;base64,A') url(#c)}"
     )
 
 
