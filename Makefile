@@ -68,7 +68,7 @@ $(BUILT): $(EXECUTED) | $(INSTALLED)
 	@rm -rf _build/html _build/.built-*
 	$(BIN)/python book/_ext/execute.py --workers $(WORKERS) $(NOTEBOOKS)
 	$(BIN)/jupyter-book build . -W -n --keep-going
-	@mkdir -p _build/html && cp book/assets/front-door.html _build/html/index.html
+	$(BIN)/python book/_ext/front_door.py _build/html
 	@touch $@
 
 # Links to the repository would lead to the solutions, so that its address is withheld.

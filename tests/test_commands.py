@@ -55,7 +55,11 @@ def make(project: Path, *arguments: str) -> list[str]:
 
 
 # Notebooks whose code is cached are not executed by either.
-BUILD = ["python book/_ext/execute.py --workers 2", "jupyter-book build . -W -n --keep-going"]
+BUILD = [
+    "python book/_ext/execute.py --workers 2",
+    "jupyter-book build . -W -n --keep-going",
+    "python book/_ext/front_door.py _build/html",
+]
 
 
 def cached(project: Path) -> bool:
@@ -64,7 +68,13 @@ def cached(project: Path) -> bool:
 
 def built(project: Path) -> Path:
     """Build once, and leave what the build would leave."""
-    assert [call.split()[0] for call in make(project, "book")] == ["python", "python", "python", "jupyter-book"]
+    assert [call.split()[0] for call in make(project, "book")] == [
+        "python",
+        "python",
+        "python",
+        "jupyter-book",
+        "python",
+    ]
     (project / "_build" / ".jupyter_cache").mkdir()
     return project
 

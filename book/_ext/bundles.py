@@ -25,9 +25,8 @@ _PRELOAD = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
 _IMPORT = re.compile(r"@import\s+(?:url\()?[\"']?([^\"')]+)[\"']?\)?;")
 _URL = re.compile(r"url\(\s*([\"']?)(?!data:|#|\w+:|/)([^\"')]+)\1\s*\)")
 # An icon font that is not served, and its two thousand icons; assets/page.css draws the eight that are used.
-_ICON_FONT = re.compile(
-    r"@font-face\s*\{[^}]*vendor/fontawesome[^}]*\}|(?:\.fa-[\w-]+:before,?)+\{content:\"\\[^{}]*\}"
-)
+_ICON_FONT = re.compile(r"@font-face\s*\{[^}]*vendor/fontawesome[^}]*\}")
+_ICONS = re.compile(r'(?:\.fa-[\w-]+:before,?)+\{content:"\\[^{}]*\}')
 
 
 def named(page: str, reference: str) -> str:
@@ -54,7 +53,8 @@ def one_style(root: Path, names: Iterable[str]) -> str:
 
 
 def _sheet(root: Path, name: str) -> str:
-    text = _ICON_FONT.sub("", (root / name).read_text(encoding="utf8").removeprefix('@charset "UTF-8";'))
+    text = (root / name).read_text(encoding="utf8").removeprefix('@charset "UTF-8";')
+    text = _ICONS.sub("", _ICON_FONT.sub("", text))
     text = _URL.sub(lambda url: f"url({posixpath.relpath(named(name, url[2]), STATIC)})", text)
     return _IMPORT.sub(lambda other: _sheet(root, named(name, other[1])), text)
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import browse
+import front_door
 import outward
 import pytest
 from docutils import nodes
@@ -93,6 +94,18 @@ def test_the_address_is_that_of_whoever_builds(
     if address:
         places = [place.text for place in ET.parse(tmp_path / "sitemap.xml").iter() if place.tag.endswith("loc")]
         assert places == [f"{address}{page}.html" for page in pages]
+
+
+def test_the_bare_address_shows_what_the_front_page_does() -> None:
+    front = '<meta charset="utf-8"><meta property="og:image" content="a"><meta name="twitter:card" content="b">'
+    page = front_door.door(front_door.DOOR.read_text(encoding="utf8"), front)
+    assert page.count("<meta charset") == 1 and 'url=book/index.html">' in page
+    assert page.index('og:image" content="a"') < page.index('twitter:card" content="b"') < page.index("</head>")
+    if (browse.HTML / "index.html").is_file():
+        address, inside = (
+            described((browse.HTML / name).read_text(encoding="utf8")) for name in ("index.html", "book/index.html")
+        )
+        assert address == inside
 
 
 def test_pages_outside_the_book_are_left_alone(tmp_path: Path) -> None:

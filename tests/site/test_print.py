@@ -81,6 +81,16 @@ def test_figures_code_and_headings_are_not_torn(paper: Page) -> None:
     assert set(after) == {"avoid"}
 
 
+def test_a_long_figure_is_shrunk_to_its_sheet(running: Browser, site: str) -> None:
+    with browse.opened(running, f"{site}book/cifar.html", site, width=670) as (page, _):
+        heights = "(all) => all.map((figure) => figure.getBoundingClientRect().height)"
+        sheet = (297 - 18 - 20) * 96 / 25.4
+        page.emulate_media(media="screen")
+        assert max(page.locator(".bd-article figure").evaluate_all(heights)) > sheet, "nothing was long"
+        page.emulate_media(media="print")
+        assert max(page.locator(".bd-article figure").evaluate_all(heights)) < sheet
+
+
 def test_nothing_is_wider_than_the_paper(paper: Page) -> None:
     assert paper.evaluate("document.documentElement.scrollWidth") <= 670
 
