@@ -59,7 +59,7 @@ def draw_forest(
         raise ValueError(f"limit={limit!r} must be positive")
     rows = lines + len(groups)
     with plt.rc_context(STYLE):
-        fig, ax = plt.subplots(figsize=(4.6, 0.4 * rows + 0.9))
+        fig, ax = plt.subplots(figsize=(4.6, 0.36 * rows + 0.9))
     y = 0.0
     for heading, intervals in groups.items():
         ax.text(-limit, y, heading, weight="bold", va="center")
