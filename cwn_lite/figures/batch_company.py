@@ -99,7 +99,7 @@ def draw_batch_company(**settings: float) -> Figure:
     low, high, width = BINS
     yours, others, quiet = QUANTITIES["magenta"], QUANTITIES["teal"], COLORS["plain"]
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(3, 1, sharex=True, figsize=(6.4, 3.9), height_ratios=(1, 1, 1.6))
+        fig, axes = plt.subplots(3, 1, sharex=True, figsize=(5.0, 3.9), height_ratios=(1, 1, 1.6))
     for ax, values in zip(axes, (company.values, company.outputs), strict=False):
         ax.plot(values[1:], np.zeros(len(values) - 1), "o", color=others, fillstyle="none")
         ax.plot(values[:1], [0], "o", color=yours, markersize=9)
@@ -112,10 +112,10 @@ def draw_batch_company(**settings: float) -> Figure:
     names = ("the batch", "what comes out", f"yours, in {COMPANIES} companies")
     for ax, name in zip(axes, names, strict=True):
         ax.set(xlim=(low, high), yticks=[])
-        ax.set_title(name, loc="left", fontsize=9)
+        ax.set_title(name, loc="left")
         ax.grid(visible=False)
     axes[2].set_ylim(0, 1.15 * parts.max())
-    axes[2].set_xlabel("true standard deviations; dashed: your value, which is its output in use")
+    axes[2].set_xlabel("true standard deviations; dashed: your value,\nwhich is its output in use")
     return fig
 
 

@@ -145,7 +145,7 @@ def draw_batch_noise(**settings: float | str | None) -> Figure:
     titles = {"bn": r"$\sigma_y / \sigma_B$", "ours": r"$1 + \eta$"}
     low, high, width = BINS
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(2, 1, sharex=True, sharey=True, figsize=(6.4, 3.9))
+        fig, axes = plt.subplots(2, 1, sharex=True, sharey=True, figsize=(5.0, 3.9))
     for ax, (key, side) in zip(axes, noise.items(), strict=True):
         shares, below, above = histogram(side.factors)
         edges = low + width * np.arange(len(shares) + 1)
@@ -157,7 +157,7 @@ def draw_batch_noise(**settings: float | str | None) -> Figure:
         for share, x, side_of in ((below, low, "left"), (above, high, "right")):
             if share:
                 ax.annotate(
-                    f"{100 * share:.1f} % beyond", (x, 0), xytext=(0, 6), textcoords="offset points", ha=side_of
+                    f"{100 * share:.1f} % beyond", (x, 0), xytext=(0, 22), textcoords="offset points", ha=side_of
                 )
     axes[-1].set(xlabel="factor on the signal", xlim=(low, high))
     return fig

@@ -112,7 +112,7 @@ def _one_plot(lines: list[_Line], axis: str) -> Figure:
         line.draw(ax)
     last = max((line.epochs[-1] for line in lines), default=0)
     bottom, top = ax.get_ylim()
-    places = _spread([line.means[-1] for line in lines], (top - bottom) / 18)
+    places = _spread([line.means[-1] for line in lines], (top - bottom) / 15)
     for line, y in zip(lines, places, strict=True):
         ax.annotate(
             line.label, (last, y), xytext=(6, 0), textcoords="offset points", va="center", annotation_clip=False
@@ -132,14 +132,14 @@ def _panels(lines: list[_Line], axis: str) -> Figure:
             if other is not line:
                 ax.plot(other.epochs, other.means, color=INK, alpha=0.2, linewidth=0.8)
         line.draw(ax)
-        ax.set_title(f"{line.label}\n{line.note}" if line.note else line.label, fontsize=9)
+        ax.set_title(f"{line.label}\n{line.note}" if line.note else line.label)
         ax.set_xlim(1, max(last, 2))
     for ax in axes.flat[len(ordered) :]:
         ax.remove()
     for ax in axes.flat[max(len(ordered) - 2, 0) : len(ordered)]:
         ax.tick_params(labelbottom=True)
-    fig.supylabel(axis, fontsize=9)
-    fig.supxlabel("epoch", fontsize=9)
+    fig.supylabel(axis, fontsize="medium")
+    fig.supxlabel("epoch", fontsize="medium")
     return fig
 
 

@@ -207,7 +207,7 @@ def draw_equilibrium(
         ),
     }
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(3, 1, sharex=True, figsize=(6.4, 6.6))
+        fig, axes = plt.subplots(3, 1, sharex=True, figsize=(5.0, 6.6))
     for ax, (key, lines) in zip(axes, rows.items(), strict=True):
         _panel(ax, key, *lines)
     axes[-1].set(xlabel="step", xscale="log", xlim=(1, steps))

@@ -188,7 +188,7 @@ def explosion(data: Mapping[str, Any]) -> Figure:
     spread = math.sqrt(C_HE / len(data["cotangent"]))
     bare = profiles(*parts, **{**start, "sigma": spread, "decay": 0.0}).ws
     with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(2, 1, figsize=(6.0, 5.6), sharex=True, height_ratios=[_decades(key) for key in LIMITS])
+        fig, axes = plt.subplots(2, 1, figsize=(5.0, 5.6), sharex=True, height_ratios=[_decades(key) for key in LIMITS])
         for ax, key in zip(axes, LIMITS, strict=True):
             _panel(ax, key, now, None if key == "rms" else bare.gradient)
     axes[-1].set(xlabel="layer", xlim=(0.5, len(data["weights"]) + 0.5))

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cwn_lite.figures.style import COLORS, INK
+from cwn_lite.figures.style import COLORS, INK, STYLE
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,15 @@ def draw_forest(
     if not limit > 0:
         raise ValueError(f"limit={limit!r} must be positive")
     rows = lines + len(groups)
-    fig, ax = plt.subplots(figsize=(4.6, 0.34 * rows + 0.9))
+    with plt.rc_context(STYLE):
+        fig, ax = plt.subplots(figsize=(4.6, 0.36 * rows + 0.9))
     y = 0.0
     for heading, intervals in groups.items():
-        ax.text(-limit, y, heading, weight="bold", va="center", fontsize=10)
+        ax.text(-limit, y, heading, weight="bold", va="center")
         y += 1
         for line in intervals:
-            ax.text(-limit, y - 0.22, line.label, va="center", fontsize=8.5)
-            ax.text(limit, y - 0.22, f"n = {line.n}", va="center", ha="right", fontsize=8.5)
+            ax.text(-limit, y - 0.22, line.label, va="center")
+            ax.text(limit, y - 0.22, f"n = {line.n}", va="center", ha="right")
             if line.mean is not None:
                 _draw(ax, line, y + 0.2, limit)
             y += 1
@@ -73,7 +74,7 @@ def draw_forest(
     ax.spines["left"].set_visible(False)
     ax.grid(visible=False)  # lines would run through the labels
     for x, words, side in ((-limit, better, "left"), (limit, worse, "right")):
-        ax.text(x, -0.85, words, ha=side, va="bottom", fontsize=8.5, style="italic")
+        ax.text(x, -0.85, words, ha=side, va="bottom", style="italic")
     return fig
 
 

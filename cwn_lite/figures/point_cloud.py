@@ -84,7 +84,7 @@ def draw_point_cloud(points: Tensor, near: Sequence[int], *, turn: float = 30.0,
     right, up, towards = _seen(points, check_number("turn", turn), check_number("tilt", tilt))
     first, others = near[0], list(near[1:])
     with plt.rc_context(STYLE):
-        fig, ax = plt.subplots(figsize=(5.2, 4.2))
+        fig, ax = plt.subplots(figsize=(5.0, 4.2))
         front = (1 + towards.clamp(-1, 1)) / 2  # 0 at the back, 1 in front
         sizes, shades = (2 + 1.5 * front).square(), 0.3 + 0.6 * front
         inks = [to_rgba(INK, shade) for shade in shades.tolist()]

@@ -82,7 +82,7 @@ def draw_residual_stream(**settings: float) -> Figure:
     stream = residual_stream(**settings)  # type: ignore[arg-type]  # two types in one dict: checked by name there
     blocks = len(stream.forward) - 1
     with plt.rc_context(STYLE):
-        fig, ax = plt.subplots(figsize=(6.4, 3.2))
+        fig, ax = plt.subplots(figsize=(5.0, 3.6))
         ax.plot(range(blocks + 1), stream.forward, color=QUANTITIES["magenta"], label="stream, forward")
         ax.plot(
             range(blocks + 1), stream.backward, color=QUANTITIES["teal"], dashes=(6, 2), label="its gradient, backward"
@@ -92,7 +92,7 @@ def draw_residual_stream(**settings: float) -> Figure:
             ax.plot(middles, [stream.branch] * blocks, ".", color=COLORS["plain"], label="gradient of each branch")
         low, high = decades(stream)
         ax.set(yscale="log", xlabel="blocks", ylabel="mean square", ylim=(10.0**low, 10.0**high))
-        fig.legend(loc="outside lower center", ncols=3)
+        fig.legend(loc="outside lower center", ncols=2)
     return fig
 
 

@@ -81,10 +81,12 @@ def draw_row_agreement(**settings: float) -> Figure:
         "norm of a row": (stretch.norm, COLORS["plain"]),
     }
     with plt.rc_context(STYLE):
-        fig, ax = plt.subplots(figsize=(6.4, 2.6))
+        fig, ax = plt.subplots(figsize=(5.0, 2.6))
         for row, (value, color) in enumerate(bars.values()):
             ax.barh(row, value, height=0.5, facecolor=(color, 0.3), edgecolor=color, linewidth=1.2)
-            ax.annotate(f"{value:.2f}", (value, row), xytext=(6, 0), textcoords="offset points", va="center")
+            hides = value < stretch.random < value + 0.15 * stretch.limit  # the number would stand on the line
+            end = stretch.random if hides else value
+            ax.annotate(f"{value:.2f}", (end, row), xytext=(6, 0), textcoords="offset points", va="center")
         ax.axvline(stretch.random, linestyle=(0, (4, 3)), linewidth=1, color="0.5", label="most of random rows")
         ax.axvline(stretch.limit, linewidth=1, color="0.5", label="all agree")
         ax.set_yticks(range(len(bars)), list(bars))

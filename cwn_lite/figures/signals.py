@@ -94,7 +94,7 @@ def draw_signals(**settings: float | str | bool) -> Figure:
         "gradient, on its way down": (stack.gradient, "teal", "bn"),
     }
     with plt.rc_context(STYLE):
-        fig, ax = plt.subplots(figsize=(6.4, 3.2))
+        fig, ax = plt.subplots(figsize=(5.0, 3.4))
         for label, (values, color, key) in lines.items():
             ax.plot(values, color=QUANTITIES[color], dashes=DASHES[key] or (None, None), label=label)
         ax.set(yscale="log", xlabel="layer", ylabel="relative to its start", xlim=(0, len(stack.signal) - 1))

@@ -61,7 +61,7 @@ def sphere(
     points = {"w": w, "g": w + grad, "w − αg": plain, "w − αPg": plain - plain.mean(), "w⁺": project_rows(plain, c)}
 
     with plt.rc_context(STYLE):
-        fig, ax = plt.subplots(figsize=(5.6, 4.2))
+        fig, ax = plt.subplots(figsize=(5.0, 3.75))
     ax.set_aspect("equal")
     ax.set_axis_off()
     reach = max(_PLANE, *(float(p.norm()) + 0.25 for p in points.values()))

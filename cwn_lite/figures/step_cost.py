@@ -202,7 +202,7 @@ def draw_step_cost(**settings: int) -> Figure:
     largest = max(side.total for side in moved.values())
     unit = _UNITS.index(readable(largest).split()[1])
     with plt.rc_context({**STYLE, "hatch.linewidth": 0.6}):
-        fig, ax = plt.subplots(figsize=(6.4, 3.7))
+        fig, ax = plt.subplots(figsize=(5.0, 4.0))
         left = [0.0] * len(moved)
         for part, (label, color, hatch) in _SEGMENTS.items():
             widths = [getattr(side, part) / 1000**unit for side in moved.values()]
@@ -224,7 +224,7 @@ def draw_step_cost(**settings: int) -> Figure:
             text = readable(side.total) + ratio
             ax.annotate(text, (end, row), xytext=(6, 0), textcoords="offset points", va="center")
         ax.set_yticks(range(len(moved)), [NAMES[method] for method in moved])
-        ax.set(xlabel=f"{_UNITS[unit]} read and written in one training step", xlim=(0, 1.45 * largest / 1000**unit))
+        ax.set(xlabel=f"{_UNITS[unit]} read and written in one training step", xlim=(0, 1.75 * largest / 1000**unit))
         ax.invert_yaxis()
         ax.grid(axis="y", visible=False)
         ax.tick_params(axis="y", length=0)

@@ -75,10 +75,10 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.titlecolor": INK,
     "axes.titlelocation": "left",
-    "axes.titlesize": 11,
+    "axes.titlesize": 10,
     "figure.constrained_layout.use": True,
     "figure.facecolor": "none",
-    "figure.figsize": (6.4, 3.6),
+    "figure.figsize": (5.0, 3.2),
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "grid.alpha": 0.14,
@@ -96,11 +96,14 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "cwn_lite",
     "text.color": INK,
     "xtick.color": INK,
-    "xtick.labelsize": 9,
+    "xtick.labelsize": 10,
     "ytick.color": INK,
-    "ytick.labelsize": 9,
+    "ytick.labelsize": 10,
 }
-"""The matplotlib settings that `use_style` applies."""
+"""The matplotlib settings that `use_style` applies.
+
+All letters are of one size, and a figure is no wider than a phone can show with letters of at least nine pixels: its
+column of 342 pixels shrinks an SVG to its own width. Two panels that need more stand one below the other."""
 
 
 def use_style() -> None:

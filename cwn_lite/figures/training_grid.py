@@ -139,9 +139,9 @@ def draw_training_grid(cells: Sequence[Mapping[str, Any]], methods: Sequence[str
                 here = [cell for cell in found if (cell["layers"], cell["decay"]) == (layers, decay)]
                 _panel(ax, here, rates, sorted({cell["length"] for cell in found}), quantity)
                 if i == 0:
-                    ax.set_title(LABELS.get(method, method), fontsize=10, loc="center")
-            line[0].set_ylabel(f"{layers} layers,\n{f'decay {decay:g}' if decay else 'no decay'}\nrate", fontsize=9)
-        fig.supxlabel("length of the first rows (He = 1)", fontsize=9)
+                    ax.set_title(LABELS.get(method, method), loc="center")
+            line[0].set_ylabel(f"{layers} layers,\n{f'decay {decay:g}' if decay else 'no decay'}\nrate")
+        fig.supxlabel("length of the first rows (He = 1)", fontsize="medium")
     return fig
 
 
@@ -155,8 +155,8 @@ def _panel(
         ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=ground, edgecolor="#808080", linewidth=0.6))
         ax.text(x, y, "–" if value is None else f"{value:.0f}", ha="center", va="center", color=ink_on(ground))
     ax.set(xlim=(-0.5, len(lengths) - 0.5), ylim=(-0.5, len(rates) - 0.5))
-    ax.set_xticks(range(len(lengths)), [f"{float(f'{length:.1g}'):g}" for length in lengths], fontsize=9)
-    ax.set_yticks(range(len(rates)), [f"{rate:g}" for rate in rates], fontsize=9)
+    ax.set_xticks(range(len(lengths)), [f"{float(f'{length:.1g}'):g}" for length in lengths])
+    ax.set_yticks(range(len(rates)), [f"{rate:g}" for rate in rates])
     ax.grid(visible=False)
     ax.tick_params(length=0)
     for spine in ax.spines.values():

@@ -95,7 +95,7 @@ def draw_weight_average(**settings: float) -> Figure:
         )
         ax.plot([0, math.cos(at)], [0, math.sin(at)], linewidth=1, color="0.5")
         ends = {
-            "average": (found.steady, QUANTITIES["magenta"], (-9, -12), "right"),
+            "average": (found.steady, QUANTITIES["magenta"], (8, -12), "left"),
             "projected": (1.0, QUANTITIES["olive"], (9, -4), "left"),
         }
         ax.annotate("newest row", (0, 1), xytext=(0, 8), textcoords="offset points", ha="center")
