@@ -101,10 +101,11 @@ def search_with_sgd() -> Iterator[Recipe]:
             yield Recipe.of(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **own, "lr": lr})
 
 
-# The same number of images and epochs as in the screens, but for the photographs and for the paper's CNN in full, which
-# wants a GPU; now with the test set.
+# The same number of images and epochs as in the screens, but for the photographs, for ResNet-20 with all images of half
+# the side, and for the paper's CNN in full, which wants a GPU; now with the test set.
 FINALS: dict[str, dict[str, Any]] = {
     **{name: {**SCREENS[name], "validation": 0} for name in ("cnn16", "resnet20")},
+    "resnet20-all": {**SCREENS["resnet20-half"], "train_images": None, "validation": 0},
     "resnet18": {**RESNET_18, "residual_gamma": 8**-0.5, "epochs": 5},
     "cnn": {**CNN, "epochs": 30},
 }

@@ -15,6 +15,7 @@ from .tables import cell
 NETWORKS = {
     "cnn16": "9-layer CNN, a quarter of the paper's width",
     "resnet20": "ResNet-20",
+    "resnet20-all": "ResNet-20 on all images, at half the side",
     "resnet18": "torchvision's `resnet18`",
 }
 """Network of a final -> what it is called."""
@@ -41,6 +42,12 @@ SUMMARY = {
     "batch norm, AngularMuon": f"angular-{{}}-bn-lr{RATES[1]:g}",
     "CWO as printed, SGD": "angular-{}-printed",
     "**CWO recommended**": f"angular-{{}}-ours-lr{RATES[1]:g}",
+}
+# Kind of data -> what stands beside its numbers.
+_DATA = {
+    "cifar10": "CIFAR-10, JPEG quality 75",
+    "cifar10-half": "CIFAR-10, JPEG quality 75, at half the side",
+    "imagenette64": "Imagenette at 64 pixels",
 }
 # On the paper's CNN the printed recipe was trained with noise, at a level that the paper does not print.
 _WITH_NOISE = {("cnn", "CWO as printed, SGD"): "cnn-ours-e30"}
@@ -164,6 +171,6 @@ def _setting(network: str) -> str:
     assert isinstance(recipe.data, Images)
     count = recipe.data.train_images
     images = "all training images" if count is None else f"{count:,} training images"
-    data = {"cifar10": "CIFAR-10, JPEG quality 75", "imagenette64": "Imagenette at 64 pixels"}[recipe.data.kind]
+    data = _DATA[recipe.data.kind]
     name = {**SUMMARY_NETWORKS, **NETWORKS}[network].partition(",")[0]
     return f"{name[0].upper()}{name[1:]}: {data}, {images}, {recipe.training.epochs} epochs."
