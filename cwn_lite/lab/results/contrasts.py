@@ -96,7 +96,8 @@ def contrasts() -> Iterator[Contrast]:
     for rival in ("bn", "gn"):
         for setting, name in (("points", "points"), ("imagenette", "imagenette-resnet18")):
             yield Contrast("recommended", rival, setting, f"{name}-ours-angular", f"{name}-{rival}-angular")
-    for setting in ("resnet18", "resnet20-all", "cnn", *sorted({"cnn16", "resnet20"} - CHOSEN.keys())):  # a set alone has no order
+    unsearched = sorted({"cnn16", "resnet20"} - CHOSEN.keys())  # a set alone has no order
+    for setting in ("resnet18", "resnet20-all", "cnn", *unsearched):
         names = (f"angular-{setting}-{method}-lr0.015" for method in ("ours", "bn"))
         yield Contrast("recommended", "bn", setting, *names)
 
