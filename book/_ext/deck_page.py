@@ -34,6 +34,8 @@ RELATIONS = "=+−<>≤≥≈×⟺→"
 MANY = 6
 """Lines of a table beyond which it is written smaller."""
 _ENTITY = re.compile(r"&(?!amp;|lt;|gt;)\w+;")
+_QUOTED = re.compile(r"\{paper\}`(?P<number>[^`<]+?)\s*<[^`>]+>`")
+"""A number of the paper in a point; what is printed is the number."""
 _TAG = re.compile(r"\s*\\tag\{(?P<number>[^{}]*)\}")
 _HEADING = re.compile(r"<(/?)h[1-6]>")
 _IMAGE = re.compile(r'<img [^>]*alt="([^"]*)"[^>]*>')
@@ -88,7 +90,7 @@ def marked(text: str) -> str:
 
 def marked_line(text: str) -> str:
     """Return one line of Markdown as HTML."""
-    return str(_parser().renderInline(text)).strip()
+    return str(_parser().renderInline(_QUOTED.sub(r"\g<number>", text))).strip()
 
 
 def _parser() -> MarkdownIt:

@@ -163,6 +163,12 @@ def test_answers_come_from_the_built_quiz() -> None:
     ]
 
 
+def test_a_quote_of_the_paper_stands_as_its_number() -> None:
+    made = deck.slides(planted(points=["Down to {paper}`4.25 <table4.cifar10.constant.0.4>` %."]), Words())
+    text = deck_page.page(made, book="", number="1", question="", minutes=1, font=False)
+    assert "<li>Down to 4.25 %.</li>" in text and "{paper}" not in text
+
+
 def test_links_between_chapters_are_words_in_a_file_that_is_alone() -> None:
     choices = [{"text": "In [*it*](signals.ipynb).", "holds": True, "feedback": "See [there](signals.ipynb)."}]
     notebook = planted()
