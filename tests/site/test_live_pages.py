@@ -83,24 +83,21 @@ def test_a_copy_to_take_away_gets_what_the_sliders_need() -> None:
     assert "ipywidgets" not in takeaway.packages(chapter("figures.show(fig)"))
 
 
-@pytest.mark.parametrize("name", browse.pages())
-def test_copies_keep_the_sliders(name: str) -> None:
-    source = (browse.ROOT / name).with_suffix(".ipynb")
-    demos = (
-        []
-        if not source.is_file()
-        else [
-            "".join(cell["source"])
-            for cell in json.loads(source.read_text(encoding="utf8"))["cells"]
-            if cell["cell_type"] == "code" and CALL in "".join(cell["source"])
-        ]
-    )
-    if not demos:
-        pytest.skip("no figure with sliders")
+def demos(path: Path) -> list[str]:
+    """The cells of a notebook with a live figure."""
+    cells = json.loads(path.read_text(encoding="utf8"))["cells"]
+    return [text for text in ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code") if CALL in text]
+
+
+WITH_SLIDERS = [path for path in sorted((browse.ROOT / "book").glob("*.ipynb")) if demos(path)]
+
+
+@pytest.mark.parametrize("path", WITH_SLIDERS, ids=lambda path: path.stem)
+def test_copies_keep_the_sliders(path: Path) -> None:
     for kind in ("exercises", "solved"):
-        path = browse.HTML / "notebooks" / kind / source.name
-        if not path.is_file():
+        copy = browse.HTML / "notebooks" / kind / path.name
+        if not copy.is_file():
             pytest.skip("the book is not built: run `make book`")
-        made = json.loads(path.read_text(encoding="utf8"))["cells"]
-        texts = ["".join(cell["source"]) for cell in made if cell["cell_type"] == "code"]
-        assert '"ipywidgets"' in texts[0] and [text for text in texts if CALL in text] == demos
+        assert demos(copy) == demos(path)
+        first = json.loads(copy.read_text(encoding="utf8"))["cells"][0]
+        assert '"ipywidgets"' in "".join(first["source"])
