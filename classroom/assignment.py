@@ -93,7 +93,8 @@ def plain_texts(chapter: Chapter, site: Path = SITE) -> dict[str, str]:
     """Return identity of a cell -> its text with references resolved, from the solved copy that the build wrote.
 
     Raises:
-        FileNotFoundError: there is no such copy, or it is of another state of the chapter.
+        FileNotFoundError: there is no such copy, or it lacks a cell of the chapter. A text that changed since the build
+            is not seen: `make book` builds what changed, and does nothing else.
     """
     path = site / "notebooks" / "solved" / f"{chapter.name}.ipynb"
     built = json.loads(path.read_text(encoding="utf8"))["cells"] if path.is_file() else []
@@ -136,7 +137,7 @@ def release(folder: Path, book: Path = BOOK, site: Path = SITE) -> list[str]:
 
     Raises:
         FileExistsError: the folder has something in it.
-        FileNotFoundError: the site is not there, or of another state; nothing is written then.
+        FileNotFoundError: as :func:`plain_texts`; nothing is written then.
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder")

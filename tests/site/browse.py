@@ -79,16 +79,25 @@ class Visit:
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serve a folder on 127.0.0.1 from a thread; yields the address."""
+    with serving(Quiet, folder) as address:
+        yield address
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Files of a folder, without a line for each."""
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(handler: type[http.server.SimpleHTTPRequestHandler], folder: Path, base: str = "/") -> Iterator[str]:
+    """Let a handler answer for a folder, from a thread; yields the address of `base`."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/"
+        yield f"http://127.0.0.1:{server.server_port}{base}"
     finally:
         server.shutdown()
         server.server_close()

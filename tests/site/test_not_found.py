@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,10 +25,7 @@ BASE = "/fork/"
 def hosted(folder: Path, base: str = BASE) -> Iterator[str]:
     """Serve a site as GitHub Pages does: below a path, with its `404.html` for all that is not there."""
 
-    class Host(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
+    class Host(browse.Quiet):
         def translate_path(self, path: str) -> str:
             inside = path.startswith(base)
             return super().translate_path("/" + path.removeprefix(base)) if inside else str(folder / "outside")
@@ -44,15 +38,8 @@ def hosted(folder: Path, base: str = BASE) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(page)
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Host, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}{base}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with browse.serving(Host, folder, base) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

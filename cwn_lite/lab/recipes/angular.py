@@ -33,7 +33,7 @@ SCREENS: dict[str, dict[str, Any]] = {
     "resnet20": {**RESNET_20, "residual_gamma": 9**-0.5, "train_images": 10_000, "validation": 5000, "epochs": 6},
 }
 SCREENS["resnet20-half"] = {**SCREENS["resnet20"], **HALF}
-# Where strengths of the pull, rates of AdamW and rates in between were tried, too.
+# Where strengths of the pull, rates of AdamW, rates in between and batch norm with full branches were tried, too.
 _TUNED = ("digits", "digits32", "cnn16")
 RATES = (0.005, 0.015, 0.045)
 
