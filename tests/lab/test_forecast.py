@@ -1,4 +1,4 @@
-"""How long a fill will take: by other seeds of the recipe, else by what was trained here."""
+"""How long a fill will take: by other seeds of the recipe, at this machine's pace, else by what was trained here."""
 
 from __future__ import annotations
 
@@ -16,15 +16,22 @@ ONE = Recipe.of(name="one", method="bn")
 TWO = ONE.but(name="two", lr=0.2)
 
 
-def ran(recipe: Recipe, seconds: float) -> Any:
-    return SimpleNamespace(name=recipe.name, recipe_sha=recipe.sha, wall_s=seconds)
+def ran(recipe: Recipe, seconds: float, status: str = "done") -> Any:
+    return SimpleNamespace(name=recipe.name, recipe_sha=recipe.sha, wall_s=seconds, status=status)
 
 
 def test_other_seeds_of_a_recipe_tell() -> None:
     forecast = Forecast([ran(ONE, 100.0), ran(ONE, 140.0), ran(TWO, 10.0)])
     assert forecast.seconds([Cell(ONE, 5), Cell(TWO, 5), Cell(TWO, 6)]) == 140.0
+
+
+def test_recorded_times_are_scaled_to_this_machine() -> None:
+    forecast = Forecast([ran(ONE, 100.0), ran(ONE, 140.0), ran(TWO, 10.0)])
     forecast.add(ran(TWO, 30.0))
-    assert forecast.seconds([Cell(TWO, 6)]) == 20.0
+    assert forecast.seconds([Cell(TWO, 6)]) == 30.0
+    assert forecast.seconds([Cell(ONE, 5)]) == 360.0
+    forecast.add(ran(ONE, 1.0, "diverged"))
+    assert forecast.seconds([Cell(TWO, 6)]) == 30.0, "how soon a run ended is no pace"
 
 
 def test_what_was_trained_here_stands_in_for_the_unknown() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,8 +33,11 @@ class Cell:
 class Forecast:
     """How long cells will take: as long as other seeds of the recipe did, else as the mean of those trained here.
 
+    Recorded times are of other machines, or of other days on this one: they are multiplied by how much longer the
+    cells trained here took than the records had said.
+
     Args:
-        recorded: earlier results, of machines like this one.
+        recorded: earlier results.
 
     Example:
         >>> Forecast([]).seconds([]), Forecast.words(4000)
@@ -42,23 +46,33 @@ class Forecast:
 
     def __init__(self, recorded: Iterable[Result]) -> None:
         self._walls: dict[str, list[float]] = defaultdict(list)
-        self._here: list[float] = []
+        self._here: dict[str, list[float]] = defaultdict(list)
+        self._taken, self._expected = 0.0, 0.0
         for result in recorded:
-            self._walls[f"{result.name}-{result.recipe_sha[:8]}"].append(result.wall_s)
+            self._walls[_directory(result)].append(result.wall_s)
 
     def add(self, result: Result) -> None:
         """Take in a result that was made now."""
-        self._here.append(result.wall_s)
-        self._walls[f"{result.name}-{result.recipe_sha[:8]}"].append(result.wall_s)
+        known = self._walls.get(_directory(result))
+        if known and result.status == "done":  # one that diverged early says nothing of the pace
+            self._taken += result.wall_s
+            self._expected += statistics.fmean(known)
+        self._here[_directory(result)].append(result.wall_s)
 
     def seconds(self, cells: Sequence[Cell]) -> float | None:
         """Return the seconds that ``cells`` will take one after the other, ``None`` where nothing tells."""
+        pace = self._taken / self._expected if self._expected else 1.0
+        trained = [wall for walls in self._here.values() for wall in walls]
         total = 0.0
         for cell in cells:
-            walls = self._walls.get(cell.recipe.directory) or self._here
-            if not walls:
+            if own := self._here.get(cell.recipe.directory):
+                total += statistics.fmean(own)
+            elif known := self._walls.get(cell.recipe.directory):
+                total += pace * statistics.fmean(known)
+            elif trained:
+                total += statistics.fmean(trained)
+            else:
                 return None
-            total += sum(walls) / len(walls)
         return total
 
     @staticmethod
@@ -141,6 +155,10 @@ def fill(
         yield cell, outcome
         if outcome is None:
             return
+
+
+def _directory(result: Result) -> str:
+    return f"{result.name}-{result.recipe_sha[:8]}"
 
 
 def _begun(runs: Path, cell: Cell) -> bool:
