@@ -287,22 +287,6 @@ def test_a_copy_of_the_optimizer_steps_alike() -> None:
         assert torch.equal(a, b)
 
 
-@pytest.mark.slow
-def test_the_step_compiles() -> None:
-    model, twin = mixed_net(), mixed_net()
-    twin.load_state_dict(model.state_dict())
-    eager, compiled = optimizer_of(model), optimizer_of(twin)
-    step = torch.compile(compiled.step, backend="aot_eager")  # all but the code, which takes a minute to generate
-    x, y = mixed_batch()
-    for _ in range(3):
-        for net, take in ((model, eager.step), (twin, step)):
-            net.zero_grad()
-            F.cross_entropy(net(x), y).backward()
-            take()
-    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
-
-
 BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"lr": -0.1}, ValueError, "lr must not be negative, got -0.1"),
     ({"lr": math.nan}, ValueError, "lr must be finite"),

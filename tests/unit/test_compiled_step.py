@@ -1,0 +1,64 @@
+"""A whole step under torch's compiler, the optimizer's and the projection behind it: one way to spare a GPU calls."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from nets import mixed_batch, mixed_net
+from torch import nn
+from torch.nn import functional as F
+
+import cwn_lite as cwn
+from cwn_lite import fast
+
+
+def sgd(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=torch.tensor(0.1), momentum=0.9)
+
+
+def angular(model: nn.Module) -> torch.optim.Optimizer:
+    groups = cwn.angular_groups(model, 0.05)
+    return cwn.AngularMuon([group | {"lr": torch.tensor(group["lr"])} for group in groups])
+
+
+@pytest.mark.slow
+# Tracing touches a deprecated part of torch itself.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("make", [sgd, angular])
+def test_a_compiled_step_is_that_of_plain_pytorch(
+    make: Callable[[nn.Module], torch.optim.Optimizer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a GPU, where nothing asks for values. No code is generated: that takes a minute, and the generator for
+    # CPUs fails on rows that are read and written in place.
+    monkeypatch.setattr(fast, "are_fast", lambda rows: False)
+    graphs: list[object] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Any]) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    model = mixed_net()
+    twin = copy.deepcopy(model)
+    compiled, plain = make(model), make(twin)
+    constraint = cwn.constrain(compiled, model)
+    cwn.constrain(plain, twin)
+    schedules = [torch.optim.lr_scheduler.LinearLR(each, 1.0, 0.1, total_iters=4) for each in (compiled, plain)]
+    step = torch.compile(compiled.step, backend=backend)  # after the schedule, which looks for calls of it
+    x, y = mixed_batch()
+    made = []
+    for _ in range(4):
+        for net, take, schedule in zip((model, twin), (step, plain.step), schedules, strict=True):
+            net.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            take()
+            schedule.step()
+        made.append(len(graphs))
+        for a, b in zip(model.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+        assert constraint.violation() < 1e-12
+    # The first step makes the state, the second finds it; no rate of the schedule and no weight has code of its own.
+    assert made[1] == made[3] < 6
