@@ -36,14 +36,26 @@ SCREENS["resnet20-half"] = {**SCREENS["resnet20"], **HALF}
 # Where strengths of the pull, rates of AdamW, rates in between and batch norm with full branches were tried, too.
 _TUNED = ("digits", "digits32", "cnn16")
 RATES = (0.005, 0.015, 0.045)
+# On this screen errors were still falling at the largest of them, for all methods.
+_WIDER = {"resnet20-half": (*RATES, 0.1)}
+
+
+def rates(screen: str) -> tuple[float, ...]:
+    """Return the angles that all methods are given on a screen.
+
+    Example:
+        >>> rates("cnn16"), rates("resnet20-half")
+        ((0.005, 0.015, 0.045), (0.005, 0.015, 0.045, 0.1))
+    """
+    return _WIDER.get(screen, RATES)
 
 
 def search() -> Iterator[Recipe]:
     """Yield the screening runs: rates, strengths of the pull and rates of AdamW, judged on held-out images."""
     for screen, fields in SCREENS.items():
-        for lr, method in product(RATES, COMPARED):
+        for lr, method in product(rates(screen), COMPARED):
             yield Recipe.of(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
-        for lr, (rival, own) in product(RATES, rivals(fields["net"]).items()):
+        for lr, (rival, own) in product(rates(screen), rivals(fields["net"]).items()):
             yield Recipe.of(name=f"search-{screen}-{rival}-lr{lr:g}", **{**fields, **own, "lr": lr})
         if screen not in _TUNED:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .angular import COMPARED, RATES, SCREENS, SGD_RATES, rivals, with_sgd
+from .angular import COMPARED, SCREENS, SGD_RATES, rates, rivals, with_sgd
 from .recipe import Recipe
 
 
@@ -33,7 +33,7 @@ def tried(screen: str, arm: str) -> dict[float, str]:
         'search-cnn16-bn-lr0.015'
     """
     steps = {name: kind for kind, known in arms(SCREENS[screen]["net"]).items() for name in known}[arm]
-    return {lr: f"search-{screen}-{arm}-lr{lr:g}" for lr in (SGD_RATES if steps == "sgd" else RATES)}
+    return {lr: f"search-{screen}-{arm}-lr{lr:g}" for lr in (SGD_RATES if steps == "sgd" else rates(screen))}
 
 
 # Screen -> arm -> the rate with the smallest mean error on held-out images among those `tried`; a test holds it.
@@ -91,6 +91,24 @@ CHOSEN: dict[str, dict[str, float]] = {
         "ws-scaled": 0.015,
         "cwn": 0.015,
         "plain": 0.015,
+    },
+    "resnet20-half": {
+        "bn-sgd": 0.3,
+        "ours-sgd": 0.1,
+        "nf-agc": 0.3,
+        "ws-scaled-sgd": 0.3,
+        "printed-sgd": 0.03,
+        "gn-sgd": 0.3,
+        "ws+gn-sgd": 0.3,
+        "cwn-sgd": 1.0,
+        "plain-sgd": 0.3,
+        "ours": 0.045,
+        "bn": 0.045,
+        "gn": 0.045,
+        "ws+gn": 0.045,
+        "ws-scaled": 0.045,
+        "cwn": 0.045,
+        "plain": 0.045,
     },
 }
 
