@@ -19,7 +19,7 @@ from cwn_lite.lab.nets.networks import ResNet
 from cwn_lite.lab.vision import import_torchvision
 
 REFERENCE = "SGD"
-STEPS = (REFERENCE, "AngularMuon", "AngularMuon without the pull", "torch.optim.Muon")
+STEPS = (REFERENCE, "AngularMuon", "AngularMuon, compiled", "AngularMuon without the pull", "torch.optim.Muon")
 # Network -> side of its images.
 NETWORKS = {"resnet20": 32, "resnet18": 64, "resnet50": 224}
 
@@ -66,9 +66,12 @@ def _steps(model: nn.Module, how: str, device: torch.device) -> Callable[[], obj
     # random images may lead to, has a speed of its own.
     if how.startswith("AngularMuon"):
         pull = 0.0 if "without" in how else 1.0
-        optimizer: torch.optim.Optimizer = cwn.AngularMuon(cwn.angular_groups(model, 0.0), coherence_decay=pull)
+        groups = cwn.angular_groups(model, 0.0)
+        if "compiled" in how:  # else torch would make code for each rate
+            groups = [group | {"lr": torch.tensor(group["lr"])} for group in groups]
+        optimizer: torch.optim.Optimizer = cwn.AngularMuon(groups, coherence_decay=pull)
         cwn.constrain(optimizer, model)
-        return optimizer.step
+        return timing.compiled(optimizer.step) if "compiled" in how else optimizer.step
     if how == REFERENCE:
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, fused=True)
         cwn.constrain(optimizer, model)
@@ -103,7 +106,8 @@ def main() -> None:
         return {
             how: partial(step, name, how, given.batch, device)
             for how in dict.fromkeys([REFERENCE, *given.steps])
-            if how != "torch.optim.Muon" or hasattr(torch.optim, "Muon")
+            if (how != "torch.optim.Muon" or hasattr(torch.optim, "Muon"))
+            and not (device.type == "cpu" and "compiled" in how)
         }
 
     timing.measure("angular_step", given, given.networks, candidates, REFERENCE)

@@ -118,6 +118,14 @@ def _keep_freed_memory() -> None:
         mallopt(option, value)
 
 
+def compiled(call: Callable[[], object]) -> Callable[[], object]:
+    """Return a call that torch compiles when it is first made."""
+    torch.compiler.reset()  # torch compiles some eight graphs of one function, and then no more
+    # The stubs of torch.compile lose what is returned.
+    found: Callable[[], object] = torch.compile(call)
+    return found
+
+
 def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
     """Return the most memory that tensors take during a call above what they take before it, in bytes.
 

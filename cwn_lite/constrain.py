@@ -178,6 +178,10 @@ class Constraint:
         serves all shapes of a dtype. It is made at the next projection, which takes seconds. Results differ by
         rounding. Weights on a CPU are projected as before: in blocks, in one pass over memory.
 
+        This call is one per fan-in and step. ``torch.compile(optimizer.step)`` takes optimizer and projection together
+        instead, in as many calls as torch splits a step into; it makes code for the weights that get gradients, and
+        anew where these change. Rates that a schedule changes are then given as tensors.
+
         Args:
             options: of :func:`torch.compile`.
         """
