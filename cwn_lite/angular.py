@@ -1,5 +1,6 @@
 """An optimizer whose rate on weight matrices is an angle: orthogonalized momentum there, AdamW for the rest."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, overload
@@ -50,7 +51,8 @@ class AngularMuon(Optimizer):
 
     Raises:
         TypeError: a value of another kind, or a parameter to turn that is complex or sparse.
-        ValueError: a value out of range, or a parameter to turn with fewer than two axes.
+        ValueError: a value out of range, or a parameter to turn with fewer than two axes or rows
+            of one number.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -99,8 +101,8 @@ class AngularMuon(Optimizer):
         """Add a group, as torch's optimizers do, once its values and parameters were checked."""
         group = self.defaults | param_group
         _check(group)
-        held = param_group.get("params", [])
-        if group["turn"] and not isinstance(held, set):  # which torch refuses
+        held = param_group.get("params", set())
+        if group["turn"] and not isinstance(held, set):  # torch refuses a set, and a group without the key
             held = [held] if isinstance(held, Tensor) else list(held)
             for each in held:
                 parameter = each[1] if isinstance(each, tuple) else each
@@ -113,6 +115,12 @@ class AngularMuon(Optimizer):
                 if parameter.shape[0] % group["groups"]:
                     shape = tuple(parameter.shape)
                     raise ValueError(f"groups is {group['groups']}, which does not divide axis 0 of a weight {shape}")
+                if parameter.numel() and _fan_in(parameter, group) < 2:
+                    shape = tuple(parameter.shape)
+                    raise ValueError(
+                        f"a parameter to turn has shape {shape}, rows of one number, which have no direction to turn "
+                        "to; put it into a group with turn=False"
+                    )
             param_group = param_group | {"params": held}
         super().add_param_group(param_group)
 
@@ -218,6 +226,12 @@ class AngularMuon(Optimizer):
             eps=group["eps"],
             maximize=False,
         )
+
+
+def _fan_in(weight: Tensor, group: dict[str, Any]) -> int:
+    if group["transposed"]:
+        return weight.shape[0] // int(group["groups"]) * math.prod(weight.shape[2:])
+    return math.prod(weight.shape[1:])
 
 
 def _check(group: dict[str, Any]) -> None:

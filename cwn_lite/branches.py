@@ -20,6 +20,9 @@ _PRODUCTS = (operator.mul, operator.imul, torch.mul, "mul", "mul_")
 _QUOTIENTS = (operator.truediv, operator.itruediv, torch.div, torch.true_divide, "div", "div_", "true_divide")
 _JOINS = (torch.cat, torch.concat, torch.stack, "cat")
 _GATES = (torch.sigmoid, F.sigmoid, F.hardsigmoid, torch.softmax, F.softmax, "sigmoid", "softmax")
+# What keeps or scales a signal, by name, since torchvision's and timm's ways to drop a branch are not torch's own.
+_LINEAR = {"ScaleBias", "Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "StochasticDepth", "DropPath"}
+_LINEAR |= {"stochastic_depth", "drop_path"}  # the same as functions
 _GATE_MODULES = (nn.Sigmoid, nn.Hardsigmoid, nn.Softmax)
 
 
@@ -59,6 +62,23 @@ def branches(feeds: Feeds) -> tuple[list[Branch], int]:
         for branch in (branch for each in per_sum for branch in each):
             found.setdefault((*sorted(branch.scales), branch.last if not branch.scales else ""), branch)
     return list(found.values()), sum(counts.values())
+
+
+def unactivated(feeds: Feeds) -> dict[str, nn.Module]:
+    """Return name of a scale -> the linear map before it, where that map gets another's output, not an activation's.
+
+    Args:
+        feeds: of the model.
+
+    Example:
+        >>> layers = [nn.Linear(4, 4), ScaleBias(4), nn.Linear(4, 4), ScaleBias(4), nn.ReLU(), nn.Linear(4, 4)]
+        >>> list(unactivated(Feeds(nn.Sequential(*layers))))
+        ['3']
+    """
+    found: dict[str, nn.Module] = {}
+    for root, graph in feeds.traced:
+        found |= _Reader(feeds, root, graph).unactivated()
+    return found
 
 
 def growth(feeds: Feeds) -> float:
@@ -144,6 +164,22 @@ class _Reader:
                 merged |= {name: factor * value for name, value in (scales or {}).items()}
             known[node] = None if not found or None in found else merged
         return known.get(end)
+
+    def unactivated(self) -> dict[str, nn.Module]:
+        """Return scale -> the map before it, of maps that get what others gave, scaled and summed at most."""
+        linear: dict[fx.Node, bool] = {}
+        found: dict[str, nn.Module] = {}
+        for node in self._graph.nodes:
+            before = node.all_input_nodes
+            called = self._called(node)
+            name = getattr(node.target, "__name__", "") if called is None else type(called).__name__
+            passes = bool(before) and (name in _LINEAR or node.target in (*_SUMS, *_JOINS))
+            linear[node] = self._is_map(node) or (passes and all(linear[each] for each in before))
+            if isinstance(called, ScaleBias) and self._is_map(before[0]) and linear[before[0].all_input_nodes[0]]:
+                layer = self._called(before[0])
+                assert layer is not None
+                found[self._name(node)] = layer
+        return found
 
     def growth(self) -> float:
         """Return the largest second moment in the graph."""

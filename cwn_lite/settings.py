@@ -71,6 +71,12 @@ def settle(
     return settings
 
 
+def told(module: nn.Module) -> Settings | None:
+    """Return what was said of a layer, ``None`` if nothing was."""
+    values = vars(module).get(_ATTRIBUTE)
+    return None if values is None else Settings(*values)
+
+
 def remember(modules: Iterable[nn.Module], settings: Settings) -> None:
     """Keep ``settings`` on each layer, for the next call that is not told."""
     for module in modules:

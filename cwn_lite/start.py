@@ -5,14 +5,16 @@ import warnings
 import torch
 from torch import nn
 
-from cwn_lite.branches import branches, growth
+from cwn_lite.branches import branches, growth, unactivated
 from cwn_lite.checks import check_module, check_nonnegative, some
 from cwn_lite.feeds import Feeds
 from cwn_lite.layers import ScaleBias
-from cwn_lite.report import record
+from cwn_lite.report import record, recorded
+from cwn_lite.settings import told
 
 # Growth of a second moment that is worth a warning: that of four branches that each add as much as there is.
 _MUCH = 16.0
+_BARE = "have no scale to start small: divide by the root of their number in the forward, or give them a ScaleBias"
 
 
 def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, ...]:
@@ -24,14 +26,19 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     number by which the forward multiplies a branch counts, and so does that several scales end it: together they make
     ``1 / √L``, with a scale of at most 1.
 
+    A scale behind a linear map that gets another's output, with no activation between, starts at ``1 / √c``, as those
+    do in the linear bottlenecks of MobileNets: a squared row norm of ``c`` makes up for what an activation takes away,
+    and here nothing is taken. ``c`` is what :func:`cwn_lite.replace_batchnorm` was told. Where such a scale ends a
+    branch the two factors are multiplied.
+
     A branch that ends without a scale stays as it is. With a norm of another kind inside, as in a transformer, it does
     not double the stream; others are named in a warning, and so are scales that lie where the forward could not be
     traced.
 
     Args:
         model: after :func:`cwn_lite.replace_batchnorm`, before training from scratch.
-        scale: start at this value instead, at least 0. At 0 the layers of a branch get no gradient until its last
-            scale has moved.
+        scale: start branches at this value instead, at least 0. At 0 the layers of a branch get no gradient until its
+            last scale has moved.
 
     Returns:
         Names of the scales that were set.
@@ -71,11 +78,17 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
         dtype = every[name].weight.dtype
         if start > torch.finfo(dtype).max:
             raise ValueError(f"scale must fit {name}, which is of {dtype}, got {scale}")
+    words = dict.fromkeys(starts, f"last scale of a residual branch, one of {count}")
+    for name, layer in unactivated(feeds).items():
+        settings = told(layer)
+        if settings and settings.spherize and (scale is None or name not in starts):
+            starts[name] = starts.get(name, 1.0) * settings.c**-0.5
+            words[name] = ", and ".join([*filter(None, [words.get(name)]), "behind a map that no activation feeds"])
     with torch.no_grad():
         for name, start in starts.items():
             every[name].weight.fill_(start)
-            words = f"last scale of a residual branch, one of {count}: starts at {start:.3g}"
-            record(every[name], "start", type(every[name]).__name__, "started", words)
+            line = f"{words[name]}: starts at {start:.3g}"
+            record(every[name], "start", type(every[name]).__name__, "started", line)
     bare = [branch.last for branch in found if not (branch.scales or branch.normed)]
     _warn_of_what_is_left(feeds, set(every), bare, set(starts))
     return tuple(starts)
@@ -95,8 +108,7 @@ def _warn_of_what_is_left(feeds: Feeds, scales: set[str], bare: list[str], start
             break
     if bare:
         warnings.warn(
-            f"residual branches that end in {some(bare)} have no scale to start small: divide by the root of their "
-            "number in the forward, or give them a ScaleBias",
+            f"residual branches that end in {some(bare)} {_BARE}",
             stacklevel=3,
         )
 
@@ -119,10 +131,23 @@ def warn_of_growth(model: nn.Module) -> None:
     if grown <= _MUCH:
         return
     found, _ = branches(feeds)
-    names = some([name for branch in found for name in (branch.scales or (branch.last,))])
+    known = dict(model.named_modules())
+    full = [names for branch in found if (names := [name for name in branch.scales if not _is_started(known[name])])]
+    bare = [branch.last for branch in found if not (branch.scales or branch.normed)]
+    if full:
+        number, named = len(full), some([name for names in full for name in names])
+        way_out = "call cwn_lite.scale_branches(model) before training, or start the last scale of each branch at 0"
+    elif bare:
+        number, named, way_out = len(bare), some(bare), f"they {_BARE}"
+    else:
+        return  # what is left has norms of another kind inside, and does not double a stream
     warnings.warn(
-        f"without normalization, residual branches would make the second moment of the signal grow about {grown:.3g}"
-        f"-fold ({len(found)} branches: {names}): call cwn_lite.scale_branches(model) before training, or start the "
-        "last scale of each branch at 0",
+        "without normalization, residual branches would make the second moment of the signal grow about "
+        f"{grown:.3g}-fold ({number} branches: {named}): {way_out}",
         stacklevel=3,
     )
+
+
+def _is_started(scale: nn.Module) -> bool:
+    assert isinstance(scale, ScaleBias)
+    return recorded(scale, "start") is not None and float(scale.weight.detach()[0]) < 1

@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from cwn_lite.checks import ModuleT, check_module, check_nonnegative
 from cwn_lite.fast import project_
@@ -147,7 +148,9 @@ def _nothing_to_replace(model: nn.Module, kept: dict[str, str]) -> str:
 def _is_other_norm(module: nn.Module) -> bool:
     name = type(module).__name__.lower()
     named = ("norm" in name or "abn" in name) and not type(module).__module__.startswith("torch.nn.utils")
-    return named and not isinstance(module, _BatchNorm) and not any(module.children())
+    # torch's own count whatever is inside them: timm's have an activation.
+    own = isinstance(module, nn.GroupNorm | nn.LayerNorm | _InstanceNorm)
+    return not isinstance(module, _BatchNorm) and (own or (named and not any(module.children())))
 
 
 def _note_others(model: nn.Module, kept: Mapping[str, str]) -> None:

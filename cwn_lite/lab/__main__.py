@@ -40,6 +40,8 @@ from .training.world import ToldError, joined, processes
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the exit status: 0, or 2 with one line on stderr for a mistake."""
+    # A daemon may have closed them; what is said is then lost, and nothing else.
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):  # σ and γ, also where a pipe is of another opinion
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
@@ -165,8 +167,10 @@ def _fill(arguments: argparse.Namespace) -> int:
     if arguments.nice and hasattr(os, "nice"):
         os.nice(10)
     recorded: list[results.Result] = []
-    with contextlib.suppress(LabError):  # a damaged result is no reason not to make others
+    try:
         recorded = results.load(options.out)
+    except LabError as error:  # a damaged result is no reason not to make others
+        print(f"going on, but {error}", file=sys.stderr)
     forecast, waiting = Forecast(recorded), list(cells)
 
     for cell, outcome in fill(cells, partial(_load, arguments), options):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from cwn_lite.lab import Recipe
 from cwn_lite.lab.__main__ import main
 from cwn_lite.lab.cells.fill import Cell, Forecast
+from cwn_lite.lab.recipes import get
 
 ONE = Recipe.of(name="one", method="bn")
 TWO = ONE.but(name="two", lr=0.2)
@@ -47,6 +49,26 @@ def test_what_was_trained_here_stands_in_for_the_unknown() -> None:
 )
 def test_words(seconds: float | None, words: str) -> None:
     assert Forecast.words(seconds) == words
+
+
+def test_a_daemon_without_streams_trains_all_the_same(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    folders = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
+    fill = ["fill", "--minutes", "9", "--seeds", "1", "--only", "digits-plain", "--threads", "1", "--device", "cpu"]
+    assert main([*fill, *folders]) == 0
+    (written,) = (tmp_path / "out").glob("*/seed-0.json")
+    assert '"status": "done"' in written.read_text(encoding="utf-8")
+
+
+def test_a_damaged_result_is_said(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "out" / get("digits-plain").directory
+    folder.mkdir(parents=True)
+    (folder / "seed-0.json").write_text('{"schema": 1', encoding="utf-8")
+    folders = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
+    assert main(["fill", "--minutes", "9", "--seeds", "1", "--only", "digits-plain", "--device", "cpu", *folders]) == 0
+    said = capsys.readouterr()
+    assert "0 cells left" in said.out and "going on, but" in said.err and "seed-0.json" in said.err
 
 
 def test_the_log_says_what_is_left(

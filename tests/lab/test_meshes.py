@@ -128,6 +128,12 @@ def test_any_unit_of_length_will_do(unit: str, tmp_path: Path) -> None:
         ("4 4 6", "4 0 0", "no area in 0 triangles"),
         (TETRAHEDRON, "OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "no area in 1 triangles"),
         (TETRAHEDRON, "OFF\n3 1 0\n7 7 7\n7 7 7\n7 7 7\n3 0 1 2\n", "no area in 1 triangles"),
+        (
+            TETRAHEDRON,
+            "OFF\n3 1 0\n0 0\n1 0\n0 1\n3 0 1 2\n",
+            "line 3: three finite coordinates of a vertex expected, '0 0'",
+        ),
+        (TETRAHEDRON, "OFF\n9 1 0\n0\n1\n2\n5\n1\n2\n8\n2\n1\n3 0 1 2\n", "line 3: three finite coordinates"),
         (TETRAHEDRON, "OFF\n0 0 0\n", "no area in 0 triangles"),
         (TETRAHEDRON, "OFF\n0 1 0\n3 0 1 2\n", "line 3: corner 0 of a face, but there are no vertices"),
     ],

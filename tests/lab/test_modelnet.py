@@ -147,6 +147,12 @@ def test_coordinates_that_are_not_finite(release: Path) -> None:
     with h5py.File(file, "r+") as opened:
         opened["data"][7, 3, 1] = np.nan
     refused(release, file, "cloud 7 has coordinates that are not finite")
+    with h5py.File(file, "r+") as opened:
+        clouds = opened["data"][:].astype(np.float64)
+        clouds[7, 3, 1] = 1e300  # finite, but not where the lab counts
+        del opened["data"]
+        opened["data"] = clouds
+    refused(release, file, "cloud 7 has coordinates that are not finite")
 
 
 def test_a_group_in_the_place_of_data(release: Path) -> None:

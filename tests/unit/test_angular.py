@@ -316,6 +316,11 @@ def test_bad_values_are_named(options: dict[str, Any], error: type[Exception], w
 def test_parameters_that_cannot_turn_are_named() -> None:
     with refused(ValueError, "shape (3,)", "turn=False"):
         cwn.AngularMuon([nn.Parameter(torch.randn(3))])
+    for shape, stored in (((5, 1), {}), ((2, 1, 1, 1), {}), ((2, 3), {"transposed": True, "groups": 2})):
+        with refused(ValueError, str(shape), "rows of one number", "turn=False"):
+            cwn.AngularMuon([{"params": [nn.Parameter(torch.randn(shape))], **stored}])
+    with pytest.raises(KeyError, match="params"):  # as torch says it
+        cwn.AngularMuon([{"params": [nn.Parameter(torch.randn(3, 3))]}, {"param": [nn.Parameter(torch.randn(3, 3))]}])
     with refused(TypeError, "complex64"):
         cwn.AngularMuon([nn.Parameter(torch.randn(3, 3, dtype=torch.complex64))])
     with refused(ValueError, "rest"):

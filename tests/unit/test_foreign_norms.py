@@ -69,6 +69,16 @@ def test_the_refusal_of_a_model_without_batch_norm_names_the_norms_that_it_has()
     with refused(ValueError, "no batch norm to replace: Sequential; it has 1 GroupNorm, 2 LayerNorm"):
         cwn.replace_batchnorm(model)
 
+    class GroupNormAct(nn.GroupNorm):
+        """As in timm, with its activation inside."""
+
+        def __init__(self) -> None:
+            super().__init__(2, 4)
+            self.act = nn.ReLU()
+
+    with refused(ValueError, "no batch norm to replace: Sequential; it has 1 GroupNormAct"):
+        cwn.replace_batchnorm(nn.Sequential(nn.Conv2d(2, 4, 3), GroupNormAct()))
+
 
 class FrozenBatchNorm2d(nn.Module):
     """As in torchvision's detectors: four buffers, nothing to train."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable
@@ -145,8 +146,8 @@ COUNTS = {
     "resnet18": (8, "layer1.0.bn2"),
     "resnet50": (16, "layer1.0.bn3"),
     "regnet_y_400mf": (16, "trunk_output.block1.block1-0.f.c.1"),
-    "mobilenet_v2": (10, "features.3.conv.3"),
-    "efficientnet_b0": (9, "features.2.1.block.3.1"),
+    "mobilenet_v2": (10 + 17, "features.3.conv.3"),  # and behind linear bottlenecks
+    "efficientnet_b0": (9 + 16, "features.2.1.block.3.1"),
     "densenet121": (0, ""),
     "googlenet": (0, ""),
     "vgg11_bn": (0, ""),
@@ -160,6 +161,51 @@ def test_branches_of_torchvision(name: str, count: int, first: str) -> None:
     model = cwn.replace_batchnorm(getattr(import_torchvision().models, name)(**options))
     names = cwn.scale_branches(model)
     assert len(names) == count and (not names or names[0] == first)
+
+
+def test_without_an_activation_before_it_a_map_starts_with_rows_of_norm_one() -> None:
+    """Then linear bottlenecks keep the second moment, which the constant of activations would multiply at each."""
+
+    class Bottleneck(nn.Sequential):
+        def __init__(self) -> None:
+            wide = [nn.Conv2d(64, 256, 1, bias=False), nn.BatchNorm2d(256), nn.ReLU()]
+            super().__init__(*wide, nn.Dropout(0.0), nn.Conv2d(256, 64, 1, bias=False), nn.BatchNorm2d(64))
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(64, 64, 1), *(Bottleneck() for _ in range(8)), nn.Flatten(), nn.Linear(1024, 3))
+    cwn.replace_batchnorm(model, c=cwn.C_CENTERED)
+    x = torch.randn(32, 64, 4, 4)
+    before = float(model[:9](x).detach().square().mean())
+    names = cwn.scale_branches(model)
+    assert (
+        names == tuple(f"{i}.1" for i in range(1, 9)) == cwn.scale_branches(model) == cwn.report(model).names("started")
+    )
+    assert all((model.get_submodule(name).weight == cwn.C_CENTERED**-0.5).all() for name in names)
+    after = float(model[:9](x).detach().square().mean())
+    assert 1 < after < 5 and before > 100 * after  # the first layer has no scale
+    assert all((block[5].weight == 1).all() for block in model[1:9])
+
+
+def test_of_a_branch_that_no_activation_feeds_both_factors_count() -> None:
+    def of(c: float, **told: bool) -> float:
+        layers = [nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)) for _ in range(4)]
+
+        class Adds(nn.Module):
+            def __init__(self, part: nn.Module) -> None:
+                super().__init__()
+                self.part = part
+
+            def forward(self, x: Tensor) -> Tensor:
+                y: Tensor = x + self.part(x)
+                return y
+
+        model = nn.Sequential(nn.Linear(4, 4), *map(Adds, layers), nn.Linear(4, 2))
+        cwn.replace_batchnorm(model, c=c, **told)
+        cwn.scale_branches(model)
+        return float(layers[0][1].weight[0].detach())
+
+    assert of(4.0) == 0.25
+    assert of(4.0, spherize=False) == 0.5, "rows of any norm"
 
 
 def test_branches_of_the_lab_and_a_start_of_ones_own() -> None:
@@ -222,6 +268,27 @@ def test_what_ends_without_a_scale_is_named_unless_a_norm_is_on_the_way() -> Non
     with pytest.warns(UserWarning, match=r"end in 1\.conv have no scale"):
         assert cwn.scale_branches(nn.Sequential(Residual(), Bare(norm=False))) == ("0.scale2",)
     assert cwn.scale_branches(nn.Sequential(Residual(), Bare(norm=True))) == ("0.scale2",)
+
+
+def test_the_way_out_is_one_that_is_still_open() -> None:
+    class Bare(nn.Module):
+        def __init__(self, norm: bool) -> None:
+            super().__init__()
+            self.norm = nn.LayerNorm(4) if norm else nn.Identity()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.linear(self.norm(x))
+
+    def attach(model: nn.Module) -> None:
+        cwn.constrain(torch.optim.SGD(model.parameters(), lr=0.1), model)
+
+    first = [nn.Linear(4, 4), cwn.ScaleBias(4), nn.ReLU()]
+    with pytest.warns(UserWarning, match=r"32-fold \(5 branches: .*\): they have no scale to start small"):
+        attach(nn.Sequential(*first, *(Bare(norm=False) for _ in range(5)), nn.Linear(4, 3)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # their sum grows by one for each
+        attach(nn.Sequential(*copy.deepcopy(first), *(Bare(norm=True) for _ in range(20)), nn.Linear(4, 3)))
 
 
 def test_bad_arguments_change_nothing() -> None:

@@ -250,12 +250,13 @@ def _train(trainer: Trainer, options: Options, save: Callable[[], None], stop_as
 
 
 def _progress_bar(trainer: Trainer, options: Options) -> tqdm:
+    seen = sys.stderr is not None  # a daemon may have closed it
     return tqdm(
         total=trainer.recipe.training.epochs * trainer.steps_per_epoch,
         initial=trainer.global_step,
         desc=f"{trainer.recipe.name} seed {trainer.seed}",
         unit="step",
-        disable=options.quiet or not options.world.leads,
+        disable=options.quiet or not options.world.leads or not seen,
         dynamic_ncols=True,
-        mininterval=0.5 if sys.stderr.isatty() else 30.0,  # a log file gets a line now and then
+        mininterval=0.5 if seen and sys.stderr.isatty() else 30.0,  # a log file gets a line now and then
     )

@@ -161,7 +161,7 @@ def _counts(body: list[Line]) -> tuple[int, int]:
 
 def _vertices(lines: list[Line]) -> NDArray[np.float64]:
     try:
-        vertices = np.array([words[:3] for _, words in lines], dtype=np.float64).reshape(-1, 3)
+        vertices = np.array([words[:3] for _, words in lines], dtype=np.float64).reshape(len(lines), 3)
     except ValueError:
         vertices = None
     if vertices is None or not np.isfinite(vertices).all():

@@ -125,13 +125,15 @@ def _checked(clouds: NDArray[Any], labels: NDArray[Any], classes: int) -> Split:
         raise LabError(
             f"'label' is {labels.dtype} of shape {labels.shape} where ({len(clouds)}, 1) integers are expected"
         )
+    with np.errstate(over="ignore"):  # what float32 does not hold is named below
+        clouds = np.ascontiguousarray(clouds, dtype=np.float32)
     if not np.isfinite(clouds).all():
         raise LabError(
             f"cloud {np.flatnonzero(~np.isfinite(clouds).all((1, 2)))[0]} has coordinates that are not finite"
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise LabError(f"labels {labels.min()} to {labels.max()}, but {NAMES} names {classes} classes")
-    return np.ascontiguousarray(clouds, dtype=np.float32), labels.reshape(-1).astype(np.int64)
+    return clouds, labels.reshape(-1).astype(np.int64)
 
 
 def _join(parts: list[Split], folder: Path) -> Split:
