@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 import cwn_lite as cwn
 from benchmarks import timing
+from cwn_lite.lab.cells.cell import pick_device
 from cwn_lite.lab.nets.networks import ResNet
 from cwn_lite.lab.vision import import_torchvision
 
@@ -110,7 +111,8 @@ def main() -> None:
             and not (device.type == "cpu" and "compiled" in how)
         }
 
-    timing.measure("angular_step", given, given.networks, candidates, REFERENCE)
+    compiled = any("compiled" in how for how in given.steps) and pick_device(given.device).type != "cpu"
+    timing.measure("angular_step", given, given.networks, candidates, REFERENCE, anew=not compiled)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from torch import nn
 import cwn_lite as cwn
 from benchmarks import timing
 from benchmarks.networks import NETWORKS, build
+from cwn_lite.lab.cells.cell import pick_device
 
 REFERENCE = "SGD"
 STEPS = (
@@ -123,7 +124,9 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["resnet20", "cnn", "resnet110", "wrn28x10"])
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     given = parser.parse_args()
-    timing.measure("optimizer_step", given, given.networks, partial(candidates, steps=given.steps), REFERENCE)
+    compiled = any("compiled" in how for how in given.steps) and pick_device(given.device).type != "cpu"
+    makers = partial(candidates, steps=given.steps)
+    timing.measure("optimizer_step", given, given.networks, makers, REFERENCE, anew=not compiled)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """An optimizer whose rate on weight matrices is an angle: orthogonalized momentum there, AdamW for the rest."""
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, overload
@@ -11,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
 from cwn_lite.checks import check_bool, check_count, check_nonnegative, check_real_dense
-from cwn_lite.rows import Layout, copy_rows_, local_part, to_rows
+from cwn_lite.rows import Layout, copy_rows_, local_part, row_length, to_rows
 from cwn_lite.sharded import copy_whole_, gathered, whole
 from cwn_lite.turning import turned
 
@@ -51,8 +50,8 @@ class AngularMuon(Optimizer):
 
     Raises:
         TypeError: a value of another kind, or a parameter to turn that is complex or sparse.
-        ValueError: a value out of range, or a parameter to turn with fewer than two axes or rows
-            of one number.
+        ValueError: a value out of range, or a parameter to turn with fewer than two axes
+            or with rows of one number.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -115,7 +114,7 @@ class AngularMuon(Optimizer):
                 if parameter.shape[0] % group["groups"]:
                     shape = tuple(parameter.shape)
                     raise ValueError(f"groups is {group['groups']}, which does not divide axis 0 of a weight {shape}")
-                if parameter.numel() and _fan_in(parameter, group) < 2:
+                if parameter.numel() and row_length(parameter, group["transposed"], group["groups"]) < 2:
                     shape = tuple(parameter.shape)
                     raise ValueError(
                         f"a parameter to turn has shape {shape}, rows of one number, which have no direction to turn "
@@ -226,12 +225,6 @@ class AngularMuon(Optimizer):
             eps=group["eps"],
             maximize=False,
         )
-
-
-def _fan_in(weight: Tensor, group: dict[str, Any]) -> int:
-    if group["transposed"]:
-        return weight.shape[0] // int(group["groups"]) * math.prod(weight.shape[2:])
-    return math.prod(weight.shape[1:])
 
 
 def _check(group: dict[str, Any]) -> None:

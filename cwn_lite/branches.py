@@ -175,7 +175,9 @@ class _Reader:
             name = getattr(node.target, "__name__", "") if called is None else type(called).__name__
             passes = bool(before) and (name in _LINEAR or node.target in (*_SUMS, *_JOINS))
             linear[node] = self._is_map(node) or (passes and all(linear[each] for each in before))
-            if isinstance(called, ScaleBias) and self._is_map(before[0]) and linear[before[0].all_input_nodes[0]]:
+            if not (isinstance(called, ScaleBias) and before and self._is_map(before[0])):
+                continue
+            if any(linear[each] for each in before[0].all_input_nodes[:1]):
                 layer = self._called(before[0])
                 assert layer is not None
                 found[self._name(node)] = layer

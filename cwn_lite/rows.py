@@ -163,11 +163,14 @@ def fan_in(module: nn.Module) -> int:
         >>> fan_in(nn.Conv2d(8, 8, 3, groups=8)), fan_in(nn.ConvTranspose2d(8, 4, 3))
         (9, 72)
     """
-    shape, stored = module.weight.shape, layout(module)
-    assert isinstance(shape, torch.Size)
-    if stored["transposed"]:
-        return shape[0] // stored["groups"] * math.prod(shape[2:])
-    return math.prod(shape[1:])
+    assert isinstance(module.weight, Tensor)
+    return row_length(module.weight, **layout(module))
+
+
+def row_length(weight: Tensor, transposed: bool = False, groups: int = 1) -> int:
+    """Return how many numbers a row of ``weight`` has; the arguments are those of :func:`row_view`."""
+    shape: torch.Size = weight.shape
+    return shape[0] // groups * math.prod(shape[2:]) if transposed else math.prod(shape[1:])
 
 
 def local_part(weight: Tensor, *, transposed: bool = False, name: str = "weight") -> Tensor:

@@ -41,6 +41,7 @@ from .training.world import ToldError, joined, processes
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the exit status: 0, or 2 with one line on stderr for a mistake."""
     # A daemon may have closed them; what is said is then lost, and nothing else.
+    # What takes their place stays open as long as Python runs, without a `with`.
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):  # σ and γ, also where a pipe is of another opinion
         if isinstance(stream, io.TextIOWrapper):
