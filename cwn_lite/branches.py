@@ -64,20 +64,32 @@ def branches(feeds: Feeds) -> tuple[list[Branch], int]:
     return list(found.values()), sum(counts.values())
 
 
-def unactivated(feeds: Feeds) -> dict[str, nn.Module]:
-    """Return name of a scale -> the linear map before it, where that map gets another's output, not an activation's.
+class Scaled(NamedTuple):
+    """A linear map with a scale behind it.
+
+    Attributes:
+        layer: the map.
+        activated: whether it gets what is no other map's output, scaled and summed at most.
+    """
+
+    layer: nn.Module
+    activated: bool
+
+
+def scaled(feeds: Feeds) -> dict[str, Scaled]:
+    """Return name of a scale -> the linear map right before it.
 
     Args:
         feeds: of the model.
 
     Example:
         >>> layers = [nn.Linear(4, 4), ScaleBias(4), nn.Linear(4, 4), ScaleBias(4), nn.ReLU(), nn.Linear(4, 4)]
-        >>> list(unactivated(Feeds(nn.Sequential(*layers))))
-        ['3']
+        >>> {name: pair.activated for name, pair in scaled(Feeds(nn.Sequential(*layers))).items()}
+        {'1': True, '3': False}
     """
-    found: dict[str, nn.Module] = {}
+    found: dict[str, Scaled] = {}
     for root, graph in feeds.traced:
-        found |= _Reader(feeds, root, graph).unactivated()
+        found |= _Reader(feeds, root, graph).scaled()
     return found
 
 
@@ -165,22 +177,20 @@ class _Reader:
             known[node] = None if not found or None in found else merged
         return known.get(end)
 
-    def unactivated(self) -> dict[str, nn.Module]:
-        """Return scale -> the map before it, of maps that get what others gave, scaled and summed at most."""
+    def scaled(self) -> dict[str, Scaled]:
+        """Return scale -> the map right before it."""
         linear: dict[fx.Node, bool] = {}
-        found: dict[str, nn.Module] = {}
+        found: dict[str, Scaled] = {}
         for node in self._graph.nodes:
             before = node.all_input_nodes
             called = self._called(node)
             name = getattr(node.target, "__name__", "") if called is None else type(called).__name__
             passes = bool(before) and (name in _LINEAR or node.target in (*_SUMS, *_JOINS))
             linear[node] = self._is_map(node) or (passes and all(linear[each] for each in before))
-            if not (isinstance(called, ScaleBias) and before and self._is_map(before[0])):
-                continue
-            if any(linear[each] for each in before[0].all_input_nodes[:1]):
+            if isinstance(called, ScaleBias) and before and self._is_map(before[0]):
                 layer = self._called(before[0])
                 assert layer is not None
-                found[self._name(node)] = layer
+                found[self._name(node)] = Scaled(layer, not any(linear[n] for n in before[0].all_input_nodes[:1]))
         return found
 
     def growth(self) -> float:

@@ -65,10 +65,10 @@ def check_square(name: str, value: object, dtype: torch.dtype) -> float:
     return number
 
 
-def check_bool(name: str, value: object) -> bool:
-    """Return ``value``, or raise TypeError for anything but True and False."""
+def check_bool(name: str, value: object, choices: str = "True or False") -> bool:
+    """Return ``value``, or raise TypeError for anything but True and False; ``choices`` are those of the message."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {_shown(value)}")
+        raise TypeError(f"{name} must be {choices}, got {_shown(value)}")
     return value
 
 

@@ -18,7 +18,7 @@ from cwn_lite.fast import Project, project_modules_, reproject_
 from cwn_lite.optimizers import check_optimizers, warn_of_moves
 from cwn_lite.rows import is_linear_map, layout, local_part, row_view
 from cwn_lite.selection import Named, Selection, note, select
-from cwn_lite.settings import Settings, remember, settle
+from cwn_lite.settings import Centralize, Settings, remember, settle
 from cwn_lite.start import warn_of_growth
 
 
@@ -27,7 +27,7 @@ def constrain(
     model: nn.Module,
     *,
     c: float | None = None,
-    centralize: bool | None = None,
+    centralize: Centralize | None = None,
     spherize: bool | None = None,
     exclude: Named | None = None,
     include: Named | None = None,
@@ -59,7 +59,9 @@ def constrain(
         optimizer: holds all weights to be constrained; or several optimizers that do so together.
         model: the module whose weights are meant; see :mod:`cwn_lite.selection` for the ones chosen.
         c: squared norm of each row, positive; ``None`` is what was said before, else the paper's 2.
-        centralize: impose ``1ᵀw = 0``; ``None`` is what was said before, else yes.
+        centralize: impose ``1ᵀw = 0``; ``None`` is what was said before, else yes. ``"mixing"`` imposes it on rows
+            that mix channels: one that sees a single channel, as all do in a depthwise convolution, keeps its mean, and
+            with it the local average of that channel.
         spherize: impose ``‖w‖² = c``; likewise.
         exclude: module names, ``fnmatch`` patterns or modules to leave free, besides classifiers.
         include: the same for layers to constrain although they are taken for classifiers.
@@ -98,7 +100,7 @@ def constrain(
         raise ValueError(f"{some(sorted(already))} constrained by this optimizer already; call remove() on that handle")
     for each in optimizers:
         warn_of_moves(each)
-    note(model, selection)
+    note(model, selection, settings)
     remember(selection.modules.values(), settings)
     warn_of_growth(model)
     return Constraint(optimizers, held, selection, settings)
@@ -133,7 +135,7 @@ class Constraint:
         skipped: name of each other weight -> why it is free, in words.
         codes: the same in one word, such as ``classifier``; see :class:`cwn_lite.selection.Selection`.
         c: squared row norm in force.
-        centralize: whether rows are kept at zero mean.
+        centralize: whether rows are kept at zero mean; ``"mixing"`` for those that mix channels.
         spherize: whether rows are kept at their norm.
     """
 
@@ -146,6 +148,7 @@ class Constraint:
     ) -> None:
         self.names = tuple(selection.modules)
         self.skipped, self.codes = dict(selection.skipped), dict(selection.codes)
+        self._settings = settings
         self.c, self.centralize, self.spherize = settings
         # Modules, not tensors: a weight that is moved, sharded or loaded by assignment is still found.
         self._modules = dict(selection.modules)
@@ -207,7 +210,7 @@ class Constraint:
             view, dims = row_view(weight, **stored)
             if self.spherize:
                 distances.append((view.square().sum(dims) / self.c - 1).abs().flatten())
-            if self.centralize:
+            if self._settings.centred(module):
                 n = math.prod([view.shape[d] for d in dims])
                 distances.append(view.sum(dims).abs().flatten() / math.sqrt(n * self.c))
         return float(torch.cat(distances).max())
@@ -221,8 +224,11 @@ class Constraint:
                 optimizer.defaults = dict(optimizer.defaults)
 
     def _project(self, modules: Iterable[nn.Module]) -> None:
-        how = {"centralize": self.centralize, "spherize": self.spherize}
-        project_modules_(modules, self.c, **how, compiled=self._compiled)
+        alike: dict[bool, list[nn.Module]] = {}
+        for module in modules:
+            alike.setdefault(self._settings.centred(module), []).append(module)
+        for centred, own in alike.items():
+            project_modules_(own, self.c, centralize=centred, spherize=self.spherize, compiled=self._compiled)
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         held = self._held[id(optimizer)].items()
@@ -267,7 +273,7 @@ class Constraint:
     def __repr__(self) -> str:
         lines = [f"  {name}: constrained" for name in self.names]
         lines += [f"  {name}: free, {reason}" for name, reason in self.skipped.items()]
-        head = f"Constraint(c={self.c:g}, centralize={self.centralize}, spherize={self.spherize})"
+        head = f"Constraint(c={self.c:g}, centralize={self.centralize!r}, spherize={self.spherize})"
         return "\n".join([head, *lines])
 
 

@@ -8,7 +8,7 @@ from cwn_lite.checks import check_module, check_nonnegative
 from cwn_lite.layers import ScaleBias
 from cwn_lite.rows import CONVOLUTIONS, layout
 from cwn_lite.selection import Named, select
-from cwn_lite.settings import settle
+from cwn_lite.settings import Centralize, settle
 
 _NORMS = (
     nn.modules.batchnorm._NormBase,
@@ -58,7 +58,7 @@ def angular_groups(
     *,
     rest: float = 0.2,
     weight_decay: float = 0.05,
-    centralize: bool | None = None,
+    centralize: Centralize | None = None,
     exclude: Named | None = None,
     include: Named | None = None,
     classifier: Named | None = None,
@@ -73,7 +73,8 @@ def angular_groups(
         lr: angle in radians that rows turn per step, as for :class:`cwn_lite.AngularMuon`.
         rest: rate of AdamW for all else, as a multiple of ``lr``.
         weight_decay: of the weights that do not turn, such as the classifier's.
-        centralize: turning rows are to keep zero mean; ``None`` is what was said before of the layers, else yes.
+        centralize: turning rows are to keep zero mean, as for :func:`cwn_lite.constrain`; ``None`` is what was said
+            before of the layers, else yes.
         exclude: layers that are not to turn. This and the rest are as for :func:`cwn_lite.constrain`.
         include: layers to turn although they are taken for classifiers.
         classifier: the layers to be taken for classifiers.
@@ -94,20 +95,20 @@ def angular_groups(
     lr, rest = check_nonnegative("lr", lr), check_nonnegative("rest", rest)
     weight_decay = check_nonnegative("weight_decay", weight_decay)
     chosen = select(model, exclude=exclude, include=include, classifier=classifier).modules
-    centred = settle(chosen.values(), c=1.0, centralize=centralize, spherize=True).centralize
-    turning: dict[tuple[bool, int], list[Any]] = {}
+    settings = settle(chosen.values(), c=1.0, centralize=centralize, spherize=True)
+    turning: dict[tuple[bool, int, bool], list[Any]] = {}
     for module in chosen.values():
         stored = layout(module)
         # In a plain grouped convolution, rows of one group lie together, and each group is a matrix.
         groups = module.groups if isinstance(module, CONVOLUTIONS) else stored["groups"]
-        turning.setdefault((stored["transposed"], groups), []).append(module.weight)
+        turning.setdefault((stored["transposed"], groups, settings.centred(module)), []).append(module.weight)
     turns = {id(weight) for weights in turning.values() for weight in weights}
     others = param_groups(model, weight_decay)
     for group in others:
         group["params"] = [p for p in group["params"] if id(p) not in turns]
-    alike = {"turn": True, "lr": lr, "weight_decay": 0.0, "centralize": centred}
+    alike = {"turn": True, "lr": lr, "weight_decay": 0.0}
     return [
-        *({"params": p, "transposed": t, "groups": g} | alike for (t, g), p in turning.items()),
+        *({"params": p, "transposed": t, "groups": g, "centralize": m} | alike for (t, g, m), p in turning.items()),
         *(group | {"turn": False, "lr": lr * rest} for group in others if group["params"]),
     ]
 

@@ -13,6 +13,7 @@ from cwn_lite.checks import check_module
 from cwn_lite.feeds import Feeds
 from cwn_lite.report import record, recorded
 from cwn_lite.rows import fan_in, is_linear_map
+from cwn_lite.settings import Settings
 from cwn_lite.weights import check_alone, check_rows
 
 Named = Sequence[str | nn.Module]
@@ -119,13 +120,15 @@ def select(
     return Selection(modules, skipped, codes)
 
 
-def note(model: nn.Module, selection: Selection) -> None:
+def note(model: nn.Module, selection: Selection, settings: Settings) -> None:
     """Record on each layer whether its weight is constrained, for :func:`cwn_lite.report` and later calls."""
     for name, module in model.named_modules():
         kind = type(module).__name__
         prefix = f"{name}." if name else ""
         if f"{prefix}weight" in selection.modules:
-            record(module, "rows", kind, "constrained", f"fan-in {fan_in(module)}")
+            spared = settings.centralize and not settings.centred(module)
+            kept = ", one channel: its mean is kept" if spared else ""
+            record(module, "rows", kind, "constrained", f"fan-in {fan_in(module)}{kept}")
         elif is_linear_map(module):
             key = f"{prefix}weight"
             record(module, "rows", kind, "free", selection.skipped[key], selection.codes[key])

@@ -5,10 +5,11 @@ import warnings
 import torch
 from torch import nn
 
-from cwn_lite.branches import branches, growth, unactivated
+from cwn_lite.branches import Scaled, branches, growth, scaled
 from cwn_lite.checks import check_module, check_nonnegative, some
 from cwn_lite.feeds import Feeds
 from cwn_lite.layers import ScaleBias
+from cwn_lite.projection import C_HE
 from cwn_lite.report import record, recorded
 from cwn_lite.settings import told
 
@@ -29,7 +30,8 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     A scale behind a linear map that gets another's output, with no activation between, starts at ``1 / √c``, as those
     do in the linear bottlenecks of MobileNets: a squared row norm of ``c`` makes up for what an activation takes away,
     and here nothing is taken. ``c`` is what :func:`cwn_lite.replace_batchnorm` was told. Where such a scale ends a
-    branch the two factors are multiplied.
+    branch the two factors are multiplied. Behind rows that keep their mean (``centralize="mixing"``, or none) it is
+    ``√(2/c)``: 2 is what such a row wants behind a ReLU.
 
     A branch that ends without a scale stays as it is. With a norm of another kind inside, as in a transformer, it does
     not double the stream; others are named in a warning, and so are scales that lie where the forward could not be
@@ -79,11 +81,11 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
         if start > torch.finfo(dtype).max:
             raise ValueError(f"scale must fit {name}, which is of {dtype}, got {scale}")
     words = dict.fromkeys(starts, f"last scale of a residual branch, one of {count}")
-    for name, layer in unactivated(feeds).items():
-        settings = told(layer)
-        if settings and settings.spherize and (scale is None or name not in starts):
-            starts[name] = starts.get(name, 1.0) * settings.c**-0.5
-            words[name] = ", and ".join([*filter(None, [words.get(name)]), "behind a map that no activation feeds"])
+    for name, pair in scaled(feeds).items():
+        keeping, why = _keeps(pair)
+        if keeping < 1 and (scale is None or name not in starts):
+            starts[name] = starts.get(name, 1.0) * keeping
+            words[name] = ", and ".join([*filter(None, [words.get(name)]), why])
     with torch.no_grad():
         for name, start in starts.items():
             every[name].weight.fill_(start)
@@ -92,6 +94,18 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     bare = [branch.last for branch in found if not (branch.scales or branch.normed)]
     _warn_of_what_is_left(feeds, set(every), bare, set(starts))
     return tuple(starts)
+
+
+def _keeps(pair: Scaled) -> tuple[float, str]:
+    """The factor behind a map with which it keeps the second moment, and why; 1 where ``c`` is what does it."""
+    settings = told(pair.layer)
+    if settings is None or not settings.spherize:
+        return 1.0, ""
+    if not pair.activated:
+        return settings.c**-0.5, "behind a map that no activation feeds"
+    if not settings.centred(pair.layer):
+        return min(1.0, (C_HE / settings.c) ** 0.5), "behind rows that keep their mean"
+    return 1.0, ""
 
 
 def _warn_of_what_is_left(feeds: Feeds, scales: set[str], bare: list[str], started: set[str]) -> None:

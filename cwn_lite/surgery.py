@@ -17,7 +17,7 @@ from cwn_lite.norms import detail, replacement
 from cwn_lite.report import record
 from cwn_lite.rows import is_linear_map, layout
 from cwn_lite.selection import Named, Selection, note, select
-from cwn_lite.settings import Settings, remember, settle
+from cwn_lite.settings import Centralize, Settings, remember, settle
 
 
 def replace_batchnorm(
@@ -27,7 +27,7 @@ def replace_batchnorm(
     schedule: str = "constant",
     per_sample: bool = False,
     c: float | None = None,
-    centralize: bool | None = None,
+    centralize: Centralize | None = None,
     spherize: bool | None = None,
     exclude: Named | None = None,
     include: Named | None = None,
@@ -50,7 +50,8 @@ def replace_batchnorm(
         schedule: its course over depth (Eq. 8), ``"constant"`` or ``"linear"``.
         per_sample: draw the noise for each sample.
         c: squared row norm; ``None`` is the paper's 2. This and the rest are as for :func:`cwn_lite.constrain`.
-        centralize: impose zero mean; ``None`` is yes.
+        centralize: impose zero mean; ``None`` is yes, ``"mixing"`` on rows that mix channels, which spares depthwise
+            convolutions.
         spherize: impose the norm; ``None`` is yes. With neither of the two, weights stay as they are.
         exclude: layers to leave free. Batch norms inside are replaced.
         include: layers to constrain although they are taken for classifiers.
@@ -102,8 +103,8 @@ def replace_batchnorm(
         selection = Selection({}, selection.skipped | free, selection.codes | codes)
     for module in selection.modules.values():
         # A Module's attributes are typed as tensors or modules; the selection holds layers with a weight.
-        project_(module.weight, settings.c, **settings.constraints, **layout(module))  # type: ignore[arg-type]
-    note(model, selection)
+        project_(module.weight, settings.c, **settings.constraints(module), **layout(module))  # type: ignore[arg-type]
+    note(model, selection, settings)
     _note_others(model, kept)
     swap_modules(model, replaced)
     model = cast(ModuleT, replaced.get(id(model), model))

@@ -52,6 +52,7 @@ def test_every_change_is_named() -> None:
         "momentum": (0.0, "momentum 0"),
         "centralize": (False, "rows not centred"),
         "spherize": (False, "rows not on the sphere"),
+        "mixing": (True, "depthwise rows not centred"),
         "steps": ("angular", "steps of AngularMuon: 0.1 rad, AdamW at 0.2 of it, pull 1"),
         "decay_scale_bias": (True, "decay of scale and bias, too"),
     }

@@ -10,7 +10,7 @@ import pytest
 
 from cwn_lite.lab import Recipe, recipes, results
 from cwn_lite.lab.errors import LabError
-from cwn_lite.lab.recipes import METHODS, ablations, parts
+from cwn_lite.lab.recipes import METHODS, ablations, nets, parts
 from cwn_lite.lab.recipes.paper import FIVE
 from cwn_lite.lab.recipes.recipe import recipe_sha
 
@@ -66,7 +66,7 @@ def test_the_papers_settings() -> None:
     assert ours.training == parts.SGD(
         lr=0.1, weight_decay=1e-3, momentum=0.9, batch=128, epochs=200, decay_scale_bias=False
     )
-    assert ours.net == parts.CNN(depth=9, width=64)
+    assert ours.net == nets.CNN(depth=9, width=64)
     assert ours.method == parts.CWO(c=2.0, sigma=0.1)
     assert recipes.get("resnet20-ours-e6").training.lr == 0.2
 

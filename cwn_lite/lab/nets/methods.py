@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 import cwn_lite as cwn
+from cwn_lite.settings import Centralize
 
 from ..data.dataset import SHAPES
 from ..data.kinds import classes
 from ..measure import trained_weight
-from ..recipes import Recipe, parts
+from ..recipes import Recipe, nets, parts
 from ..seeding import generator
 from ..vision import import_torchvision
 from .dgcnn import DGCNN
@@ -94,9 +95,11 @@ def build(
             schedule=method.schedule,
             per_sample=method.noise_per_sample,
             c=method.c,
-            centralize=method.centralize,
+            centralize=_centralize(method),
             spherize=method.spherize,
         )
+        if isinstance(recipe.net, nets.MobileNetV2):
+            cwn.scale_branches(model)
     else:
         for layer in normalized_layers(model) if method.kind in REPARAMETERIZE else ():
             REPARAMETERIZE[method.kind](layer, method)
@@ -121,6 +124,12 @@ def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.
         # One kernel for all parameters on a GPU; on a CPU torch's default, with which the recorded runs were made.
         fused = True if device.type == "cuda" else None
         return torch.optim.SGD(_groups(model, steps), lr=steps.lr, momentum=steps.momentum, fused=fused)
+    if isinstance(recipe.net, nets.MobileNetV2):  # grouped convolutions have groups of parameters of their own
+        centred = _centralize(method) if isinstance(method, parts.CWO) else False
+        groups = cwn.angular_groups(
+            model, steps.lr, rest=steps.rest, weight_decay=steps.weight_decay, centralize=centred
+        )
+        return cwn.AngularMuon(groups, momentum=steps.momentum, coherence_decay=steps.coherence_decay)
     turning = [trained_weight(layer) for layer in normalized_layers(model)]
     turns = {id(weight) for weight in turning}
     groups = _decayed_and_free(model, steps.weight_decay)
@@ -152,7 +161,11 @@ def _constrain(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recip
     with warnings.catch_warnings():
         # How branches start is the recipe's own choice, also where it is a bad one.
         warnings.filterwarnings("ignore", message="without normalization")
-        return cwn.constrain(optimizer, model, c=method.c, centralize=method.centralize, spherize=method.spherize)
+        return cwn.constrain(optimizer, model, c=method.c, centralize=_centralize(method), spherize=method.spherize)
+
+
+def _centralize(method: parts.CWO) -> Centralize:
+    return "mixing" if method.mixing else method.centralize
 
 
 def group_norm(groups: int, channels: int) -> nn.GroupNorm:
@@ -182,7 +195,7 @@ def classifier(model: nn.Module) -> nn.Linear:
 
 def _start_branches(model: nn.Module, recipe: Recipe) -> None:
     """Set the scale that ends each residual branch, where the method has one: a layer's, or the row gain's."""
-    if isinstance(recipe.net, parts.CNN | parts.DGCNN):
+    if isinstance(recipe.net, nets.CNN | nets.DGCNN | nets.MobileNetV2):
         return
     gamma = recipe.net.residual_gamma
     for block in model.modules():
@@ -229,23 +242,25 @@ def _network(recipe: Recipe) -> nn.Module:
     else:
         norm = None
     net, labels = recipe.net, classes(recipe.data.kind)
-    if isinstance(net, parts.DGCNN):
+    if isinstance(net, nets.DGCNN):
         return DGCNN(net.width, k=net.k, classes=labels, dropout=net.dropout, norm=norm)
-    if isinstance(net, parts.ImageNetResNet):
-        return _torchvision_resnet(net.depth, labels, norm)
+    if isinstance(net, nets.ImageNetResNet):
+        return _torchvision(f"resnet{net.depth}", labels, norm)
+    if isinstance(net, nets.MobileNetV2):
+        return _torchvision("mobilenet_v2", labels, norm)
     networks: dict[str, Callable[..., nn.Module]] = {"cnn": CNN, "resnet": ResNet, "wrn": WideResNet}
     channels = SHAPES[recipe.data.kind].channels
     network = partial(networks[net.kind], in_channels=channels, classes=labels, norm=norm)
-    if isinstance(net, parts.ResNet) and net.residual == "nf":
+    if isinstance(net, nets.ResNet) and net.residual == "nf":
         network = partial(network, alpha=net.residual_alpha)
-    if isinstance(net, parts.CNN):
+    if isinstance(net, nets.CNN):
         network = partial(network, dropout=net.stage_dropout)
     return network(net.depth, net.width)
 
 
-def _torchvision_resnet(depth: int, classes: int, norm: Norm | None) -> nn.Module:
+def _torchvision(name: str, classes: int, norm: Norm | None) -> nn.Module:
     """Return torchvision's network; without a norm its convolutions get the biases that they lack."""
-    make = getattr(import_torchvision().models, f"resnet{depth}")
+    make = getattr(import_torchvision().models, name)
     model: nn.Module = make(num_classes=classes, norm_layer=norm or (lambda channels: nn.Identity()))
     for layer in model.modules():
         if norm is None and isinstance(layer, nn.Conv2d):

@@ -1,4 +1,4 @@
-"""The four parts of a recipe: data, network, method, training; each kind has a record with its own fields."""
+"""Data, method and training of a recipe; each kind has a record with its own fields. The networks: ``nets.py``."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -88,104 +88,6 @@ class Points(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CNN(Record):
-    """The paper's CNN.
-
-    Args:
-        kind: ``cnn``.
-        depth: number of convolutions, a multiple of 3; 9 is the paper's.
-        width: channels of the first stage; 64 is the paper's.
-        stage_dropout: probability with which an activation is left out behind each stage; the paper has none.
-    """
-
-    kind: str = "cnn"
-    depth: int = 9
-    width: int = field(default=64, metadata={"above": 0})
-    stage_dropout: float = field(default=0.0, metadata={"least": 0, "below": 1, "later": True})
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.depth < 3 or self.depth % 3:
-            raise ValueError(f"depth={self.depth}: the CNN has three equal stages; choose a multiple of 3")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResNet(Record):
-    """He et al.'s network for CIFAR, or a WideResNet (``wrn``).
-
-    Args:
-        kind: ``resnet`` or ``wrn``.
-        depth: ``6 n + 2`` layers, of a WideResNet ``6 n + 4``.
-        width: channels of the first stage; 16 is the CIFAR ResNet's, 160 WideResNet-28-10's.
-        residual_gamma: initial scale at the end of each residual branch; the paper does not say. At 1 the
-            signal of ours grows with every block, so 0 is used, for all methods that have a scale. In ``wrn`` the
-            scale comes before the ReLU of the branch's last convolution, where 0 would stay 0 for ever.
-        residual: how a block adds its branch: ``sum``, or ``nf``, NF-ResNet's ``x + α f(x / β)``.
-        residual_alpha: ``α`` of ``nf``.
-    """
-
-    kind: str = "resnet"
-    depth: int = 20
-    width: int = field(default=16, metadata={"above": 0})
-    residual_gamma: float = 0.0
-    residual: str = field(default="sum", metadata={"choices": ("sum", "nf"), "later": True})
-    residual_alpha: float = field(default=0.2, metadata={"above": 0, "later": True})
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.kind == "resnet" and (self.depth < 8 or self.depth % 6 != 2):
-            raise ValueError(f"depth={self.depth}: a CIFAR ResNet has 6 n + 2 layers, for instance 20 or 110")
-        if self.kind == "wrn" and (self.depth < 10 or self.depth % 6 != 4):
-            raise ValueError(f"depth={self.depth}: a WideResNet has 6 n + 4 layers, for instance 28")
-        if self.kind == "wrn" and self.residual_gamma == 0:
-            raise ValueError("residual_gamma=0: behind it comes a ReLU, which would pass no gradient; choose 1 or less")
-        if self.residual == "sum" and self.residual_alpha != 0.2:
-            raise ValueError(f"residual_alpha={self.residual_alpha:g} belongs to residual='nf'")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageNetResNet(Record):
-    """He et al.'s network for ImageNet, as torchvision builds it.
-
-    Args:
-        kind: ``imagenet-resnet``.
-        depth: 18, 34, 50, 101 or 152.
-        width: channels of the first stage, 64.
-        residual_gamma: initial scale at the end of each residual branch; where a method has none there, the factor
-            on the first weights of the branch's last convolution.
-    """
-
-    kind: str = "imagenet-resnet"
-    depth: int = 18
-    width: int = 64
-    residual_gamma: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.depth not in (18, 34, 50, 101, 152):
-            raise ValueError(f"depth={self.depth}: an imagenet-resnet has 18, 34, 50, 101 or 152 layers")
-        if self.width != 64:
-            raise ValueError(f"width={self.width}: an imagenet-resnet has width 64")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DGCNN(Record):
-    """Wang et al.'s network for point clouds.
-
-    Args:
-        kind: ``dgcnn``.
-        width: channels of the first edge convolution; 64 is the paper's.
-        k: nearest neighbours of a point; 20 is the paper's for 1,024 points.
-        dropout: probability with which a hidden linear layer's output is left out.
-    """
-
-    kind: str = "dgcnn"
-    width: int = field(default=64, metadata={"above": 0})
-    k: int = field(default=20, metadata={"above": 0})
-    dropout: float = field(default=0.5, metadata={"least": 0, "below": 1})
-
-
-@dataclass(frozen=True, kw_only=True)
 class Method(Record):
     """A way to normalize that has nothing to choose: ``bn``, ``plain``, ``wn``, ``cwn``.
 
@@ -202,6 +104,7 @@ class CWO(Method):
         kind: ``ours``.
         c: squared norm of a constrained row.
         centralize: rows have zero mean.
+        mixing: only those that mix channels have; the others are a depthwise convolution's, or see grey images.
         spherize: rows have squared norm ``c``.
         sigma: standard deviation of the noise on the scale (Eq. 7).
         schedule: how sigma depends on depth, ``constant`` or ``linear`` (Eq. 8).
@@ -219,11 +122,14 @@ class CWO(Method):
     noise_per_sample: bool = False
     noise_rises: bool = field(default=False, metadata={"later": True})
     classifier: str = field(default="free", metadata={"choices": ("free", "centred", "constrained"), "later": True})
+    mixing: bool = field(default=False, metadata={"later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.classifier == "constrained" and not (self.centralize or self.spherize):
             raise ValueError("classifier='constrained' as all other weights, and those are not: choose a constraint")
+        if self.mixing and not self.centralize:
+            raise ValueError("mixing=True says which rows are centred, and centralize=False that none are")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,20 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .nets import CNN, DGCNN, ImageNetResNet, MobileNetV2, ResNet
 from .parts import (
-    CNN,
     CWO,
-    DGCNN,
     SGD,
     Angular,
     GroupedStandardization,
     GroupNorm,
-    ImageNetResNet,
     Images,
     Method,
     Photographs,
     Points,
-    ResNet,
     Standardization,
     Training,
 )
@@ -34,11 +31,12 @@ DATA: dict[str, type[Images | Photographs | Points]] = {
     **dict.fromkeys(("imagenet", "imagenette"), Photographs),
     **dict.fromkeys(("shapes", "modelnet40"), Points),
 }
-NETS: dict[str, type[CNN | ResNet | ImageNetResNet | DGCNN]] = {
+NETS: dict[str, type[CNN | ResNet | ImageNetResNet | MobileNetV2 | DGCNN]] = {
     "cnn": CNN,
     "resnet": ResNet,
     "wrn": ResNet,
     "imagenet-resnet": ImageNetResNet,
+    "mobilenetv2": MobileNetV2,
     "dgcnn": DGCNN,
 }
 METHODS: dict[str, type[Method]] = {
@@ -88,7 +86,7 @@ class Recipe:
 
     name: str
     data: Images | Photographs | Points
-    net: CNN | ResNet | ImageNetResNet | DGCNN
+    net: CNN | ResNet | ImageNetResNet | MobileNetV2 | DGCNN
     method: Method
     training: Training
 

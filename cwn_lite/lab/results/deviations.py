@@ -7,18 +7,15 @@ from typing import Any
 
 from ..data.kinds import title
 from ..recipes import Recipe
+from ..recipes.nets import CNN, DGCNN, ImageNetResNet, MobileNetV2, ResNet
 from ..recipes.parts import (
-    CNN,
     CWO,
-    DGCNN,
     SGD,
     Angular,
     GroupNorm,
-    ImageNetResNet,
     Images,
     Photographs,
     Points,
-    ResNet,
     Standardization,
 )
 
@@ -51,6 +48,8 @@ def deviations(recipe: Mapping[str, Any], data: str) -> list[str]:
 def _net(r: Recipe) -> list[Words]:
     if isinstance(r.net, DGCNN):
         return [(r.net.width != 64, f"width {r.net.width}, not 64"), (r.net.k != 20, f"{r.net.k} neighbours, not 20")]
+    if isinstance(r.net, MobileNetV2):
+        return [(True, "torchvision's mobilenet_v2")]
     width = _WIDTHS.get((r.net.kind, r.net.depth))
     dropout = r.net.stage_dropout if isinstance(r.net, CNN) else 0.0
     return [
@@ -122,6 +121,7 @@ def _method(r: Recipe) -> list[Words]:
     found = [
         (method.c != 2, f"c = {method.c:.3g}, not 2"),
         (not method.centralize, "rows not centred"),
+        (method.mixing, "depthwise rows not centred"),
         (not method.spherize, "rows not on the sphere"),
         (method.sigma > 0 and method.schedule != usual, f"{method.schedule} noise"),
         (method.noise_rises, "noise that rises over the epochs"),

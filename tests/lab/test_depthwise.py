@@ -1,0 +1,51 @@
+"""Recipes of a network with depthwise convolutions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from cwn_lite import AngularMuon, Constraint
+from cwn_lite.lab import recipes
+from cwn_lite.lab.nets.methods import build
+from cwn_lite.lab.results.deviations import deviations
+
+
+def depthwise_sums(model: nn.Module) -> torch.Tensor:
+    convs = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    assert len(convs) == 17
+    return torch.cat([conv.weight.detach().flatten(1).sum(1) for conv in convs]).abs()
+
+
+@pytest.mark.parametrize(("name", "centred"), [("ours", False), ("centred", True)])
+def test_ours_starts_as_a_user_starts_it(name: str, centred: bool) -> None:
+    model, optimizer, constraint = build(recipes.get(f"mobilenetv2-{name}-angular"))
+    assert isinstance(optimizer, AngularMuon) and isinstance(constraint, Constraint)
+    assert constraint.violation() < 1e-5 and len(constraint.names) == 52
+    assert (float(depthwise_sums(model).max()) < 1e-5) == centred
+    depth = {id(m.weight) for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups > 1}
+    for group in optimizer.param_groups:
+        if group["turn"]:
+            assert group["centralize"] == (centred or id(group["params"][0]) not in depth)
+    starts = {float(m.weight.detach()[0]) for m in model.modules() if "ScaleBias" in type(m).__name__}
+    assert len(starts) == (3 if centred else 4)  # 1, bottlenecks, those that end a branch, and behind depthwise rows
+
+
+def test_batch_norm_takes_the_same_steps_without_centring() -> None:
+    _, optimizer, constraint = build(recipes.get("mobilenetv2-bn-angular"))
+    turning = [group for group in optimizer.param_groups if group["turn"]]
+    assert constraint is None and len({id(p) for group in turning for p in group["params"]}) == 52
+    assert not any(group["centralize"] or group["coherence_decay"] for group in turning)
+    assert {group["lr"] for group in turning} == {0.015}
+
+
+def test_what_differs_from_the_paper_is_said() -> None:
+    said = deviations(recipes.get("mobilenetv2-ours-angular").values(), "Imagenette")
+    assert "torchvision's mobilenet_v2" in said and "depthwise rows not centred" in said
+    assert "depthwise rows not centred" not in deviations(recipes.get("mobilenetv2-centred-angular").values(), "x")
+
+
+def test_rows_that_mix_are_named_only_where_rows_are_centred() -> None:
+    with pytest.raises(ValueError, match="mixing=True says which rows are centred"):
+        recipes.get("mobilenetv2-ours-angular").but(centralize=False)
