@@ -60,8 +60,8 @@ def constrain(
         model: the module whose weights are meant; see :mod:`cwn_lite.selection` for the ones chosen.
         c: squared norm of each row, positive; ``None`` is what was said before, else the paper's 2.
         centralize: impose ``1ᵀw = 0``; ``None`` is what was said before, else yes. ``"mixing"`` imposes it on rows
-            that mix channels: one that sees a single channel, as all do in a depthwise convolution, keeps its mean, and
-            with it the local average of that channel.
+            that mix channels: a depthwise row, which sees one channel of several, keeps its mean, and with it the local
+            average of that channel.
         spherize: impose ``‖w‖² = c``; likewise.
         exclude: module names, ``fnmatch`` patterns or modules to leave free, besides classifiers.
         include: the same for layers to constrain although they are taken for classifiers.

@@ -167,18 +167,14 @@ def fan_in(module: nn.Module) -> int:
     return row_length(module.weight, **layout(module))
 
 
-def channels_seen(module: nn.Module) -> int:
-    """Return the number of channels that one output of ``module`` sees: 1 in a depthwise convolution.
+def is_depthwise(module: nn.Module) -> bool:
+    """Return whether each output of ``module`` sees one channel of several; a first layer on grey images sees all.
 
     Example:
-        >>> channels_seen(nn.Conv2d(8, 8, 3, groups=8)), channels_seen(nn.ConvTranspose2d(8, 4, 3)), \
-        ...     channels_seen(nn.Conv2d(1, 8, 3))
-        (1, 8, 1)
+        >>> is_depthwise(nn.Conv2d(8, 16, 3, groups=8)), is_depthwise(nn.Conv2d(1, 8, 3))
+        (True, False)
     """
-    stored = layout(module)
-    assert isinstance(module.weight, Tensor)
-    shape: torch.Size = module.weight.shape
-    return shape[0] // stored["groups"] if stored["transposed"] else shape[1]
+    return isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)) and module.groups == module.in_channels > 1
 
 
 def row_length(weight: Tensor, transposed: bool = False, groups: int = 1) -> int:

@@ -127,7 +127,7 @@ def note(model: nn.Module, selection: Selection, settings: Settings) -> None:
         prefix = f"{name}." if name else ""
         if f"{prefix}weight" in selection.modules:
             spared = settings.centralize and not settings.centred(module)
-            kept = ", one channel: its mean is kept" if spared else ""
+            kept = ", depthwise: its mean is kept" if spared else ""
             record(module, "rows", kind, "constrained", f"fan-in {fan_in(module)}{kept}")
         elif is_linear_map(module):
             key = f"{prefix}weight"

@@ -8,10 +8,10 @@ from torch import nn
 
 from cwn_lite.checks import check_bool, check_positive, check_square
 from cwn_lite.projection import C_HE
-from cwn_lite.rows import channels_seen
+from cwn_lite.rows import is_depthwise
 
 Centralize = bool | Literal["mixing"]
-"""Which rows have zero mean: all, none, or those that mix channels; a row that sees one channel keeps its mean."""
+"""Which rows have zero mean: all, none, or those that mix channels, which a depthwise convolution's do not."""
 
 # Where a layer keeps what was asked for it. A tuple of builtins: see the records of cwn_lite.report.
 _ATTRIBUTE = "_cwn_constraint"
@@ -26,7 +26,7 @@ class Settings(NamedTuple):
 
     def centred(self, module: nn.Module) -> bool:
         """Return whether the rows of a layer are to have zero mean."""
-        return channels_seen(module) > 1 if self.centralize == "mixing" else self.centralize
+        return not is_depthwise(module) if self.centralize == "mixing" else self.centralize
 
     def constraints(self, module: nn.Module) -> dict[str, bool]:
         """Return what is imposed on the rows of a layer, as keywords of the projection."""

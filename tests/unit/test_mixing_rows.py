@@ -1,4 +1,4 @@
-"""Rows that see one channel keep their mean, where only those that mix channels are to be centred."""
+"""Depthwise rows keep their mean, where only those that mix channels are to be centred."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cwn_lite.rows import layout, to_rows
 
 # Layer -> whether its rows mix channels.
 LAYERS: dict[str, tuple[Callable[[], nn.Module], bool]] = {
-    "first on grey images": (lambda: nn.Conv2d(1, 8, 3), False),
+    "first on grey images": (lambda: nn.Conv2d(1, 8, 3), True),  # it sees all channels that there are
     "dense": (lambda: nn.Conv2d(8, 8, 3, padding=1), True),
     "depthwise": (lambda: nn.Conv2d(8, 8, 3, padding=1, groups=8), False),
     "depthwise, two outputs per channel": (lambda: nn.Conv2d(8, 16, 3, padding=1, groups=8), False),
@@ -96,7 +96,7 @@ def test_the_report_names_the_rows_that_keep_their_mean() -> None:
     model = cwn.replace_batchnorm(net(), centralize="mixing")
     lines = {line.name: line.reason for line in cwn.report(model) if line.action == "constrained"}
     assert {name: "its mean is kept" not in reason for name, reason in lines.items()} == MIXES
-    assert "one channel: its mean is kept" in str(cwn.report(model))
+    assert "depthwise: its mean is kept" in str(cwn.report(model))
     for said in (True, False):
         assert "its mean is kept" not in str(cwn.report(cwn.replace_batchnorm(net(), centralize=said)))
 

@@ -104,7 +104,7 @@ class CWO(Method):
         kind: ``ours``.
         c: squared norm of a constrained row.
         centralize: rows have zero mean.
-        mixing: only those that mix channels have; the others are a depthwise convolution's, or see grey images.
+        mixing: only those that mix channels have; the others are a depthwise convolution's.
         spherize: rows have squared norm ``c``.
         sigma: standard deviation of the noise on the scale (Eq. 7).
         schedule: how sigma depends on depth, ``constant`` or ``linear`` (Eq. 8).
