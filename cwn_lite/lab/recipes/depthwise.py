@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from .angular import BN, OURS
@@ -13,8 +14,9 @@ _MOBILENET: dict[str, Any] = {"net": "mobilenetv2", "data": "imagenette64", "epo
 
 
 def depthwise() -> Iterator[Recipe]:
-    """Yield the recommended recipe with and without the mean of depthwise rows, and batch norm, at one rate."""
-    yield Recipe.of(name="mobilenetv2-ours-angular", **_MOBILENET, **OURS, mixing=True)
-    yield Recipe.of(name="mobilenetv2-centred-angular", **_MOBILENET, **OURS)
-    yield Recipe.of(name="mobilenetv2-bn-angular", **_MOBILENET, **BN)
+    """Yield the recommended recipe with and without the mean of depthwise rows, and batch norm, at two rates."""
+    methods = {"ours": {**OURS, "mixing": True}, "centred": OURS, "bn": BN}
+    for rate, (name, own) in product(("", "-lr0.005"), methods.items()):
+        lr = {"lr": float(rate.removeprefix("-lr"))} if rate else {}
+        yield Recipe.of(name=f"mobilenetv2-{name}-angular{rate}", **_MOBILENET, **{**own, **lr})
     yield Recipe.of(name="mobilenetv2-bn", **_MOBILENET, method="bn", **BASELINE)
