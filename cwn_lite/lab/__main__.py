@@ -56,6 +56,9 @@ def main(argv: list[str] | None = None) -> int:
         pass
     except LabError as error:
         _complain(str(error))
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        _complain(f"{package} is not installed, and this needs it: pip install 'cwn_lite[lab]' brings it")
     except BrokenPipeError:  # the reader, `head` for instance, has enough
         _silence()
         return 128 + 13
@@ -112,6 +115,9 @@ def _run(arguments: argparse.Namespace) -> int:
     recipe = recipes.get(arguments.recipe)
     if arguments.seed < 0:
         raise LabError(f"--seed {arguments.seed}: at least 0")
+    kind = recipe.data.kind
+    if kind in EMBEDDED and (given := _where(arguments, kind)):
+        raise LabError(f"--data {given}: {recipe.name} trains on the {kind} that come with the library; leave it out")
     options = _options(arguments)
     if arguments.profile:
         print(profile(recipe, _load(arguments, recipe.data.kind), options))
@@ -119,7 +125,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with joined(options.device, shard=arguments.shard) as (world, device):
         options = replace(options, world=world, device=device)
         path = results.path_of(options.out, recipe.directory, arguments.seed)
-        if path.exists():
+        if results.is_taken(options.out, recipe.directory, arguments.seed):
             return _tell_finished(path)
         try:
             result = run(recipe, arguments.seed, _load(arguments, recipe.data.kind), options)

@@ -1,6 +1,7 @@
 """What people may type, and what may lie where the lab wants to write: one line, and their files stay as they were."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,33 @@ def test_nonsense_is_one_line(arguments: list[str], named: str, lab: Lab, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+def test_data_for_what_needs_none(lab: Lab, tmp_path: Path) -> None:
+    for given in (str(tmp_path), f"digits={tmp_path}"):
+        err = fails(lab("run", RECIPE.name, "--data", given))
+        assert f"--data {tmp_path}: {RECIPE.name} trains on the digits that come with the library; leave it out" in err
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "out").exists()
+    assert lab("run", RECIPE.name, "--data", f"cifar10={tmp_path}")[0] == 0, "of another kind"
+
+
+def test_a_package_that_is_not_there(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    assert "sklearn is not installed" in fails(lab("run", RECIPE.name))
+
+
+@pytest.mark.parametrize("verb", ["run", "fill"])
+def test_a_link_to_nowhere_in_the_place_of_a_result(verb: str, lab: Lab, tmp_path: Path) -> None:
+    """Nothing can be published there: found before the training and not behind it."""
+    place = tmp_path / "out" / RECIPE.directory / "seed-0.json"
+    place.parent.mkdir(parents=True)
+    place.symlink_to("nowhere")
+    if verb == "run":
+        assert "move it away" in fails(lab("run", RECIPE.name))
+    else:
+        status, out, err = lab("fill", "--minutes=1", "--seeds=1", f"--only={RECIPE.name}")
+        assert status == 0 and "0 cells left" in out and "move it away" in err
+    assert place.is_symlink() and not (tmp_path / "runs" / RECIPE.directory).exists()
+
+
 def test_a_verb_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     for given in (["brew"], []):
         assert main(given) == 2
@@ -85,7 +113,8 @@ def test_homes(option: str, lab: Lab, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "~no-such-user-here/x: " in fails(lab("run", RECIPE.name, option, "~no-such-user-here/x"))
     assert not list(tmp_path.iterdir())
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert lab("run", RECIPE.name, f"{option}=~/place")[0] == 0
+    kind = "cifar10=" if option == "--data" else ""  # digits read no files
+    assert lab("run", RECIPE.name, f"{option}={kind}~/place")[0] == 0
     assert (tmp_path / "home" / "place").is_dir() == (option in ("--out", "--runs"))
     assert not (tmp_path / "~").exists()
 

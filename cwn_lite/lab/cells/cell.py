@@ -211,7 +211,7 @@ def _claim(held: contextlib.ExitStack, recipe: Recipe, seed: int, options: Optio
             check_writable(cell_folder(options.runs, recipe, seed))
             held.enter_context(lock.hold(cell_folder(options.runs, recipe, seed) / "lock"))
             sweep(cell_folder(options.runs, recipe, seed))
-            if results.path_of(options.out, recipe.directory, seed).exists():
+            if results.is_taken(options.out, recipe.directory, seed):
                 raise FinishedError(
                     f"{recipe.name} seed {seed} has a result already, and results are never overwritten"
                 )

@@ -101,7 +101,7 @@ def missing(options: Options, seeds: int, only: str | None = None) -> list[Cell]
     chosen = recipes.select(only) if only is not None else list(recipes.RECIPES.values())
     groups = order(chosen, options.device.type, named=only is not None)
     cells = [Cell(recipe, seed) for group in groups for seed in range(seeds) for recipe in group]
-    wanted = [c for c in cells if not results.path_of(options.out, c.recipe.directory, c.seed).exists()]
+    wanted = [c for c in cells if not results.is_taken(options.out, c.recipe.directory, c.seed)]
     return sorted(wanted, key=lambda cell: not _begun(options.runs, cell))
 
 

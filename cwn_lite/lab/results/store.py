@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,6 +87,11 @@ def default_root() -> Path:
 def path_of(root: Path, directory: str, seed: int) -> Path:
     """Return where the result of a cell lives."""
     return root / directory / f"seed-{seed}.json"
+
+
+def is_taken(root: Path, directory: str, seed: int) -> bool:
+    """Return whether something lies where the result of a cell is to be: a result, or a link that leads nowhere."""
+    return os.path.lexists(path_of(root, directory, seed))
 
 
 def write(result: Result, root: Path) -> Path:
