@@ -36,7 +36,7 @@ def recipe() -> None:
         nn.Flatten(),
         nn.Linear(8 * 36, 4),
     )
-    model = cwn.replace_batchnorm(model, c=cwn.C_CENTERED)
+    model = cwn.replace_batchnorm(model, c=cwn.C_CENTERED, centralize="mixing")
     optimizer = cwn.AngularMuon(cwn.angular_groups(model, lr=0.015))
     constraint = cwn.constrain(optimizer, model)
     x, y = torch.randn(32, 3, 8, 8), torch.arange(32) % 4

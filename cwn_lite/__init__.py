@@ -3,9 +3,9 @@
 Weight rows of zero mean and fixed norm, kept there by projecting after each optimizer step; a learned scale and bias
 in the place of batch norm; noise on that scale.
 
-All defaults are the paper's. The recommended recipe adds what residual networks need to train::
+All defaults are the paper's. The recommended recipe adds what other networks need to train::
 
-    model = cwn.replace_batchnorm(model, c=cwn.C_CENTERED)
+    model = cwn.replace_batchnorm(model, c=cwn.C_CENTERED, centralize="mixing")
     cwn.scale_branches(model)
     optimizer = cwn.AngularMuon(cwn.angular_groups(model, lr=0.015))
     constraint = cwn.constrain(optimizer, model)

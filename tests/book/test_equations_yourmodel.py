@@ -55,6 +55,21 @@ def test_what_keeps_the_variance_behind_an_activation(f: Any) -> None:
     assert not holds(tex, {"c_f": 1.1 * c, r"\operatorname{Var}[f(z)]": variance}, 0.04)
 
 
+@pytest.mark.equation("eq:yourmodel:left")
+@pytest.mark.parametrize(("m", "v", "rho"), [(0.4, 0.34, 0.0), (0.4, 0.34, 0.7), (0.0, 2.0, 0.3), (1.5, 0.5, 0.9)])
+def test_what_centring_leaves_of_a_rows_answer(m: float, v: float, rho: float) -> None:
+    """Measured on random rows and inputs that are alike, not from their moments."""
+    n = 9
+    x = m + math.sqrt(v) * (math.sqrt(rho) * rand(1, 40_000) + math.sqrt(1 - rho) * rand(n, 40_000))
+    rows = rand(4000, n)
+    answers = [(cwn.project_rows(rows, c=C, centralize=said) @ x).square().mean() for said in (True, False)]
+    share = float(answers[0] / answers[1])
+    tex = formula("eq:yourmodel:left").replace("=", r"\approx")  # a sample stands for the law
+    known = {"m": m, "v": v, r"\rho": rho}
+    assert holds(tex, {"s": share, **known}, 0.05)
+    assert not holds(tex, {"s": 1.15 * share, **known}, 0.05)
+
+
 @pytest.mark.equation("eq:yourmodel:convert")
 @pytest.mark.equation("eq:yourmodel:kept")
 def test_a_trained_batch_norm_becomes_a_row_on_the_sphere() -> None:
