@@ -375,7 +375,7 @@ def test_names_that_are_no_sequence(argument: str) -> None:
 @pytest.mark.parametrize("function", ["replace_batchnorm", "constrain"])
 def test_settings_that_cannot_work_are_refused_before_anything_changes(function: str) -> None:
     for arguments, error, words in (
-        ({"centralize": "no"}, TypeError, "centralize must be True or False, got str 'no'"),
+        ({"centralize": "no"}, TypeError, "centralize must be True, False or 'mixing', got str 'no'"),
         ({"spherize": 0}, TypeError, "spherize must be True or False"),
         ({"c": 1e80}, ValueError, "float32"),
         ({"c": 1e-300}, ValueError, "float32"),
