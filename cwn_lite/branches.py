@@ -69,7 +69,7 @@ class Scaled(NamedTuple):
 
     Attributes:
         layer: the map.
-        activated: whether it gets what is no other map's output, scaled and summed at most.
+        activated: False where it gets the output of another map, at most scaled, summed or joined on the way.
     """
 
     layer: nn.Module
