@@ -100,7 +100,11 @@ def _resnet50(
 
 
 def one_step(
-    forward: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor
+    forward: Callable[[Tensor], Tensor],
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    take: Callable[[], object] | None = None,
 ) -> Callable[[], None]:
     """Return a training step on one batch, bfloat16 autocast on CUDA.
 
@@ -109,13 +113,15 @@ def one_step(
         optimizer: of its parameters.
         x: images.
         y: labels.
+        take: the optimizer's step, or what compiles it.
     """
+    take = take or optimizer.step
 
     def once() -> None:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
             loss = F.cross_entropy(forward(x), y)
         loss.backward()
-        optimizer.step()
+        take()
         optimizer.zero_grad(set_to_none=True)
 
     return once

@@ -16,6 +16,8 @@ from benchmarks import timing
 from benchmarks.networks import NETWORKS, NORMALIZATIONS, build, images, one_step
 
 REFERENCE = "plain"
+# Ours with optimizer and projection compiled together, instead of a projection per fan-in.
+COMPILED_STEP = "ours, compiled step"
 
 
 def step(
@@ -32,26 +34,34 @@ def step(
 
     Args:
         network: one of ``NETWORKS``.
-        method: one of ``NORMALIZATIONS``.
+        method: one of ``NORMALIZATIONS``, or ``COMPILED_STEP``.
         batch: images per step.
         device: where to.
         sigma: noise level of ours.
         width: of the first layers of a CIFAR network; its own without.
-        compiled: let torch compile the network, and on a GPU the projection.
+        compiled: let torch compile the network, on a GPU as a CUDA graph, and there the projection.
     """
-    model, optimizer = build(network, method, device, sigma=sigma, width=width, compiled=compiled)
+    together = method == COMPILED_STEP
+    named = "ours" if together else method
+    model, optimizer = build(network, named, device, sigma=sigma, width=width, compiled=compiled and not together)
+    take: Callable[[], object] = optimizer.step
+    if together:
+        for group in optimizer.param_groups:  # what is fused by hand, torch cannot look into
+            group.update(lr=torch.tensor(group["lr"]), fused=False, foreach=True)
+        take = timing.compiled(optimizer.step)
+    mode = "reduce-overhead" if device.type == "cuda" else None
     # The stubs of torch.compile return a plain callable.
-    forward: nn.Module = torch.compile(model) if compiled else model  # type: ignore[assignment]
+    forward: nn.Module = torch.compile(model, mode=mode) if compiled else model  # type: ignore[assignment]
     x, y = images(network, batch, device)
 
-    return one_step(forward, optimizer, x, y)
+    return one_step(forward, optimizer, x, y, take)
 
 
 def main() -> None:
     """Time the methods and print, and with ``--out`` write, what came out."""
     parser = timing.parser(__doc__, rounds=12)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["cnn16", "resnet20"])
-    parser.add_argument("--methods", nargs="+", choices=NORMALIZATIONS, default=list(NORMALIZATIONS))
+    parser.add_argument("--methods", nargs="+", choices=[*NORMALIZATIONS, COMPILED_STEP], default=list(NORMALIZATIONS))
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--sigma", type=float, default=0.1)
     parser.add_argument("--compile", action="store_true")
@@ -61,6 +71,8 @@ def main() -> None:
         torch.compiler.reset()  # torch compiles some eight graphs of one wrapper, and then no more
         settings = {"sigma": given.sigma, "compiled": given.compile}
         methods = dict.fromkeys([REFERENCE, *given.methods])
+        if device.type == "cpu":  # which projects in blocks, and asks for values in between
+            methods.pop(COMPILED_STEP, None)
         return {m: partial(step, network, m, given.batch, device, **settings) for m in methods}
 
     timing.measure("training_step", given, given.networks, candidates, REFERENCE, anew=not given.compile)
