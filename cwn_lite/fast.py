@@ -198,12 +198,12 @@ def dense_rows(weight: Tensor) -> Tensor | None:
         (8, 27)
     """
     n = math.prod(weight.shape[1:])
-    dense = weight.is_contiguous() or (
-        weight.ndim in _CHANNELS_LAST and weight.is_contiguous(memory_format=_CHANNELS_LAST[weight.ndim])
-    )
-    if not (dense and weight.stride(0) == n):
-        return None
-    return weight.as_strided((weight.shape[0], n), (n, 1))
+    if weight.is_contiguous():
+        return weight.view(len(weight), n)
+    if weight.ndim in _CHANNELS_LAST and weight.is_contiguous(memory_format=_CHANNELS_LAST[weight.ndim]):
+        # Not as_strided, which torch's compiler cannot write through where memory is not in the order of the axes.
+        return weight.permute(0, *range(2, weight.ndim), 1).view(len(weight), n)
+    return None
 
 
 def are_fast(weight: Tensor) -> bool:
