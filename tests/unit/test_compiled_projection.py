@@ -67,8 +67,6 @@ def test_steps_are_those_of_plain_pytorch() -> None:
     "ATEN_CPU_CAPABILITY" in os.environ,
     reason="torch generates code for the processor and not for the kernels asked for",
 )
-# Loading the code generator touches a deprecated part of torch itself.
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_generated_code_gives_the_results_of_plain_pytorch() -> None:
     torch.compiler.reset()
     compiled = torch.compile(lambda rows, c: nearest(rows, (1,), c, True, True), dynamic=True, fullgraph=True)

@@ -27,8 +27,6 @@ def angular(model: nn.Module) -> torch.optim.Optimizer:
 
 
 @pytest.mark.slow
-# Tracing touches a deprecated part of torch itself.
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("make", [sgd, angular])
 def test_a_compiled_step_is_that_of_plain_pytorch(

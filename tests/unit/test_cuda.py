@@ -138,7 +138,6 @@ def test_a_scaler_skips_a_step_with_infinite_gradients(make: Callable[[nn.Module
     assert all(v.isfinite().all() for v in model.state_dict().values())
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 @both
 def test_a_compiled_network_as_a_cuda_graph(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
     model = network().to(GPU)
