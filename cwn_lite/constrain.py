@@ -20,6 +20,7 @@ from cwn_lite.rows import is_linear_map, layout, local_part, row_view
 from cwn_lite.selection import Named, Selection, note, select
 from cwn_lite.settings import Centralize, Settings, remember, settle
 from cwn_lite.start import warn_of_growth
+from cwn_lite.weights import check_directions
 
 
 def constrain(
@@ -92,6 +93,7 @@ def constrain(
     optimizers = check_optimizers(optimizer)
     selection = select(model, exclude=exclude, include=include, classifier=classifier)
     settings = settle(selection.modules.values(), c, centralize, spherize)
+    check_directions(selection.modules, settings)
     if not (settings.centralize or settings.spherize):
         raise ValueError("centralize and spherize are both False: nothing to constrain")
     held = _shared_out(optimizers, selection)

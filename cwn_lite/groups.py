@@ -9,6 +9,7 @@ from cwn_lite.layers import ScaleBias
 from cwn_lite.rows import CONVOLUTIONS, layout
 from cwn_lite.selection import Named, select
 from cwn_lite.settings import Centralize, settle
+from cwn_lite.weights import check_directions
 
 _NORMS = (
     nn.modules.batchnorm._NormBase,
@@ -96,6 +97,7 @@ def angular_groups(
     weight_decay = check_nonnegative("weight_decay", weight_decay)
     chosen = select(model, exclude=exclude, include=include, classifier=classifier).modules
     settings = settle(chosen.values(), c=1.0, centralize=centralize, spherize=True)
+    check_directions(chosen, settings)
     turning: dict[tuple[bool, int, bool], list[Any]] = {}
     for module in chosen.values():
         stored = layout(module)

@@ -63,8 +63,8 @@ def select(
         TypeError: an argument is a single string, an entry is neither string nor module, or a weight is complex or
             sparse.
         ValueError: an entry matches nothing, or a layer is both excluded and included; a weight is uninitialized,
-            without values or made in inference mode, has a zero-variance or non-finite row, or is shared by two
-            chosen layers; nothing is left to constrain.
+            without values or made in inference mode, has a non-finite row, or is shared by two chosen layers; nothing
+            is left to constrain.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 10))

@@ -18,6 +18,7 @@ from cwn_lite.report import record
 from cwn_lite.rows import is_linear_map, layout
 from cwn_lite.selection import Named, Selection, note, select
 from cwn_lite.settings import Centralize, Settings, remember, settle
+from cwn_lite.weights import check_directions
 
 
 def replace_batchnorm(
@@ -94,6 +95,7 @@ def replace_batchnorm(
     if any(is_linear_map(module) for module in model.modules()):
         selection = select(model, exclude=exclude, include=include, classifier=classifier)
         settings = settle(selection.modules.values(), c, centralize, spherize)
+        check_directions(selection.modules, settings)
 
     details = {name: detail(norms[name], new) for name, new in news.items() if isinstance(new, nn.Module)}
     remember(selection.modules.values(), settings)

@@ -2,11 +2,13 @@
 
 import itertools
 import warnings
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from cwn_lite.rows import fan_in, is_linear_map, layout, local_part, row_view
+from cwn_lite.settings import Settings
 
 
 def check_alone(model: nn.Module, chosen: dict[str, nn.Module], maps: dict[str, nn.Module]) -> None:
@@ -51,7 +53,7 @@ def _span(name: str, module: nn.Module) -> list[tuple[str, int, int, str]]:
 
 
 def check_rows(name: str, module: nn.Module) -> None:
-    """Raise an error if the weight of ``module`` cannot be projected, and warn if it could not learn.
+    """Raise an error if the weight of ``module`` is none that can be projected.
 
     Args:
         name: of the weight.
@@ -59,7 +61,7 @@ def check_rows(name: str, module: nn.Module) -> None:
 
     Raises:
         TypeError: the weight is complex, integer or sparse.
-        ValueError: it has no values, was made in inference mode, is an expanded view, or has a row without direction.
+        ValueError: it has no values, was made in inference mode, is an expanded view, or holds non-finite numbers.
     """
     assert isinstance(module.weight, Tensor)
     weight = module.weight.detach()
@@ -72,19 +74,35 @@ def check_rows(name: str, module: nn.Module) -> None:
         raise ValueError(f"{name} was made in inference mode and cannot be trained; build the model outside of it")
     if any(stride == 0 and size > 1 for stride, size in zip(weight.stride(), weight.shape, strict=True)):
         raise ValueError(f"{name} is an expanded view, whose entries share memory; replace it by a clone of itself")
-    stored = layout(module)
-    view, dims = row_view(local_part(weight, transposed=stored["transposed"], name=name), **stored)
-    if not view.isfinite().all():
+    if not local_part(weight, transposed=layout(module)["transposed"], name=name).isfinite().all():
         raise ValueError(f"{name} holds non-finite numbers; initialize it again")
-    constant = view.amax(dims) == view.amin(dims)
-    if constant.any():
-        raise ValueError(
-            f"{name} has {int(constant.sum())} rows of equal numbers (zero, for example), whose nearest feasible "
-            f"point is not unique; initialize them, or exclude {name.removesuffix('.weight')!r}"
-        )
-    if fan_in(module) == 2:
-        warnings.warn(
-            f"{name} has fan-in 2: only two points, ±(1, −1) rescaled, are feasible, so it cannot learn; "
-            "consider excluding it",
-            stacklevel=4,
-        )
+
+
+def check_directions(modules: Mapping[str, nn.Module], settings: Settings) -> None:
+    """Raise an error if a row has no nearest point on its constraint set, and warn of rows that could not learn.
+
+    Args:
+        modules: name of a weight -> the layer to constrain, which passed :func:`check_rows`.
+        settings: what is imposed on its rows.
+
+    Raises:
+        ValueError: a row of zeros, or, where it is to have zero mean, of equal numbers.
+    """
+    for name, module in modules.items():
+        assert isinstance(module.weight, Tensor)
+        stored, centred = layout(module), settings.centred(module)
+        view, dims = row_view(local_part(module.weight.detach(), transposed=stored["transposed"]), **stored)
+        high, low = view.amax(dims), view.amin(dims)
+        nowhere = high == low if centred else (high == 0) & (low == 0)
+        if nowhere.any():
+            numbers = "equal numbers (zero, for example)" if centred else "zeros"
+            raise ValueError(
+                f"{name} has {int(nowhere.sum())} rows of {numbers}, whose nearest feasible point is not unique; "
+                f"initialize them, or exclude {name.removesuffix('.weight')!r}"
+            )
+        if centred and settings.spherize and fan_in(module) == 2:
+            warnings.warn(
+                f"{name} has fan-in 2: only two points, ±(1, −1) rescaled, are feasible, so it cannot learn; "
+                "consider excluding it",
+                stacklevel=3,
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -155,3 +156,34 @@ def test_other_words_are_refused_and_nothing_changes(said: Any) -> None:
         with refused(TypeError, "centralize must be True, False or 'mixing', got", repr(said)):
             call(model, centralize=said)
     assert snapshot(model) == before
+
+
+@pytest.mark.parametrize("centralize", ["mixing", False])
+def test_depthwise_rows_of_equal_numbers_or_of_two_are_feasible_with_their_mean(centralize: Any) -> None:
+    model = nn.Sequential(nn.Conv1d(4, 4, 2, groups=4), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
+    nn.init.constant_(model.get_parameter("0.weight"), 0.5)
+    optimizer = sgd(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a row of two with its mean is on a circle, and can turn
+        cwn.angular_groups(model, 0.05, centralize=centralize)
+        constraint = cwn.constrain(optimizer, model, centralize=centralize)
+    assert constraint.violation() < 1e-6
+    before = rows(model, "0")
+    torch.testing.assert_close(before, torch.ones(4, 2))  # the direction is kept, the norm is the root of two
+    model(torch.randn(5, 4, 3)).square().sum().backward()
+    optimizer.step()
+    assert constraint.violation() < 1e-6 and not torch.equal(rows(model, "0"), before)
+
+
+@pytest.mark.parametrize("centralize", ["mixing", False, True])
+def test_depthwise_rows_without_a_direction_are_refused(centralize: Any) -> None:
+    model = nn.Sequential(nn.Conv1d(4, 4, 3, groups=4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 3))
+    nn.init.zeros_(model.get_parameter("0.weight"))
+    which = r"equal numbers \(zero, for example\)" if centralize is True else "zeros"
+    for call in (
+        lambda: cwn.constrain(sgd(model), model, centralize=centralize),
+        lambda: cwn.angular_groups(model, 0.05, centralize=centralize),
+        lambda: cwn.replace_batchnorm(nn.Sequential(model[0], nn.BatchNorm1d(4), nn.ReLU()), centralize=centralize),
+    ):
+        with pytest.raises(ValueError, match=rf"0\.weight has 4 rows of {which}, .* exclude '0'"):
+            call()
