@@ -55,6 +55,10 @@ def search() -> Iterator[Recipe]:
     for screen, fields in SCREENS.items():
         for lr, method in product(rates(screen), COMPARED):
             yield Recipe.of(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
+        for lr, method in product(RATES[1:], COMPARED):  # the angle rises from zero over the first epoch
+            changes = {"lr": lr, "warmup_epochs": 1}
+            name = f"search-{screen}-{method}-lr{lr:g}-warmup"
+            yield Recipe.of(name=name, **{**fields, **COMPARED[method], **changes})
         for lr, (rival, own) in product(rates(screen), rivals(fields["net"]).items()):
             yield Recipe.of(name=f"search-{screen}-{rival}-lr{lr:g}", **{**fields, **own, "lr": lr})
         if screen not in _TUNED:
