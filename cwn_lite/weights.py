@@ -79,7 +79,9 @@ def check_rows(name: str, module: nn.Module) -> None:
 
 
 def check_directions(modules: Mapping[str, nn.Module], settings: Settings) -> None:
-    """Raise an error if a row has no nearest point on its constraint set, and warn of rows that could not learn.
+    """Raise an error if a row has no unique nearest point on its constraint set, and warn of rows that cannot learn.
+
+    Without the norm the set is a linear space, on which every row has one.
 
     Args:
         modules: name of a weight -> the layer to constrain, which passed :func:`check_rows`.
@@ -88,6 +90,8 @@ def check_directions(modules: Mapping[str, nn.Module], settings: Settings) -> No
     Raises:
         ValueError: a row of zeros, or, where it is to have zero mean, of equal numbers.
     """
+    if not settings.spherize:
+        return
     for name, module in modules.items():
         assert isinstance(module.weight, Tensor)
         stored, centred = layout(module), settings.centred(module)
@@ -100,7 +104,7 @@ def check_directions(modules: Mapping[str, nn.Module], settings: Settings) -> No
                 f"{name} has {int(nowhere.sum())} rows of {numbers}, whose nearest feasible point is not unique; "
                 f"initialize them, or exclude {name.removesuffix('.weight')!r}"
             )
-        if centred and settings.spherize and fan_in(module) == 2:
+        if centred and fan_in(module) == 2:
             warnings.warn(
                 f"{name} has fan-in 2: only two points, ±(1, −1) rescaled, are feasible, so it cannot learn; "
                 "consider excluding it",

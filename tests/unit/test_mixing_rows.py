@@ -175,6 +175,12 @@ def test_depthwise_rows_of_equal_numbers_or_of_two_are_feasible_with_their_mean(
     assert constraint.violation() < 1e-6 and not torch.equal(rows(model, "0"), before)
 
 
+def test_rows_of_zero_mean_alone_may_be_zero() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3))
+    nn.init.zeros_(model.get_parameter("0.weight"))
+    assert cwn.constrain(sgd(model), model, spherize=False).violation() == 0  # of all rows of zero mean the nearest
+
+
 @pytest.mark.parametrize("centralize", ["mixing", False, True])
 def test_depthwise_rows_without_a_direction_are_refused(centralize: Any) -> None:
     model = nn.Sequential(nn.Conv1d(4, 4, 3, groups=4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 3))

@@ -16,13 +16,12 @@ _MOBILENET: dict[str, Any] = {"net": "mobilenetv2", "data": "imagenette64", "epo
 def depthwise() -> Iterator[Recipe]:
     """Yield the recommended recipe with and without the mean of depthwise rows, and batch norm, at two rates.
 
-    The recommended recipe and batch norm also with rates that rise from zero over the first epoch.
+    At the larger one the recommended recipe and batch norm also with rates that rise from zero over the first epoch.
     """
     methods = {"ours": {**OURS, "mixing": True}, "centred": OURS, "bn": BN}
     for rate, (name, own) in product(("", "-lr0.005"), methods.items()):
         lr = {"lr": float(rate.removeprefix("-lr"))} if rate else {}
         yield Recipe.of(name=f"mobilenetv2-{name}-angular{rate}", **_MOBILENET, **{**own, **lr})
-        if name != "centred":
-            rising = {**own, **lr, "warmup_epochs": 1}
-            yield Recipe.of(name=f"mobilenetv2-{name}-angular{rate}-warmup", **_MOBILENET, **rising)
+        if not rate and name != "centred":
+            yield Recipe.of(name=f"mobilenetv2-{name}-angular-warmup", **_MOBILENET, **{**own, "warmup_epochs": 1})
     yield Recipe.of(name="mobilenetv2-bn", **_MOBILENET, method="bn", **BASELINE)
