@@ -78,7 +78,7 @@ def main() -> None:
         methods = dict.fromkeys([REFERENCE, *given.methods])
         if (
             device.type == "cpu" and COMPILED_STEP in methods
-        ):  # which projects in blocks, and asks for values in between
+        ):  # its projection asks for values in between
             del methods[COMPILED_STEP]
             print(f"{COMPILED_STEP}: left out, not for a CPU")
         return {m: partial(step, network, m, given.batch, device, **settings) for m in methods}
