@@ -76,9 +76,7 @@ def main() -> None:
         torch.compiler.reset()  # torch compiles some eight graphs of one wrapper, and then no more
         settings = {"sigma": given.sigma, "compiled": given.compile, "graph": given.graph}
         methods = dict.fromkeys([REFERENCE, *given.methods])
-        if (
-            device.type == "cpu" and COMPILED_STEP in methods
-        ):  # its projection asks for values in between
+        if device.type == "cpu" and COMPILED_STEP in methods:  # its projection asks for values in between
             del methods[COMPILED_STEP]
             print(f"{COMPILED_STEP}: left out, not for a CPU")
         return {m: partial(step, network, m, given.batch, device, **settings) for m in methods}
