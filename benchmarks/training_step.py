@@ -81,9 +81,7 @@ def main() -> None:
             print(f"{COMPILED_STEP}: left out, not for a CPU")
         return {m: partial(step, network, m, given.batch, device, **settings) for m in methods}
 
-    timing.measure(
-        "training_step", given, given.networks, candidates, REFERENCE, anew=not (given.compile or given.graph)
-    )
+    timing.measure("training_step", given, given.networks, candidates, REFERENCE, anew=not given.compile)
 
 
 if __name__ == "__main__":
