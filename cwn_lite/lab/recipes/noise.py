@@ -56,6 +56,16 @@ def search() -> Iterator[Recipe]:
 CHOSEN: dict[tuple[str, str], dict[str, str]] = {
     ("digits", "sgd"): {"noise": "constant-sample-s0.4", "dropout": "dropout0.2", "smoothing": "smoothing0.1"},
     ("digits", "angular"): {"noise": "constant-step-s0.1", "dropout": "dropout0.1", "smoothing": "smoothing0.35"},
+    ("cnn16", "sgd"): {
+        "noise": "linear-sample-rising-s0.1",
+        "dropout": "dropout0.05",
+        "smoothing": "smoothing0.1",
+    },
+    ("cnn16", "angular"): {
+        "noise": "linear-sample-rising-s0.4",
+        "dropout": "dropout0.1",
+        "smoothing": "smoothing0.5",
+    },
 }
 
 
