@@ -1,4 +1,4 @@
-"""What every tier shares: which files come first, how nbval runs a notebook, and what of its outputs it compares."""
+"""What every tier shares: which files come first, how nbval runs and compares a notebook, and who runs GPU kernels."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ PRINTED = {"CWN_LITE_STILL": "1"}  # what is compared is what a page shows: figu
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--arithmetic", choices=ARITHMETIC, default="native", help="the kernels that notebooks run on")
+
+
+def pytest_configure() -> None:
+    """Let Triton interpret kernels where there is no GPU, which it decides when it is loaded."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:

@@ -36,7 +36,7 @@ def network(name: str) -> nn.Module:
     return cwn.fuse(model)
 
 
-def step(name: str, how: str, batch: int, device: torch.device) -> Callable[[], None]:
+def step(name: str, how: str, batch: int, device: torch.device, graph: bool = False) -> Callable[[], object]:
     """Return a training step on random images, bfloat16 autocast on CUDA and float32 on a CPU.
 
     Args:
@@ -44,10 +44,11 @@ def step(name: str, how: str, batch: int, device: torch.device) -> Callable[[], 
         how: one of ``STEPS``.
         batch: images per step.
         device: where to.
+        graph: capture the whole step as one CUDA graph, which spares the host the calls of kernels.
     """
     # torch's overloads of `to` do not know that a module takes a memory format.
     model = network(name).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    take = _steps(model, how, device)
+    take = _steps(model, how, device, graph)
     side = NETWORKS[name]
     x = torch.randn(batch, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
     y = torch.randint(10, (batch,), device=device)
@@ -59,10 +60,10 @@ def step(name: str, how: str, batch: int, device: torch.device) -> Callable[[], 
         take()
         model.zero_grad(set_to_none=True)
 
-    return once
+    return timing.captured(once, device) if graph else once
 
 
-def _steps(model: nn.Module, how: str, device: torch.device) -> Callable[[], object]:
+def _steps(model: nn.Module, how: str, device: torch.device, graph: bool) -> Callable[[], object]:
     # At rate 0 every operation of a step runs, and weights stay where they are: arithmetic on infinities, which
     # random images may lead to, has a speed of its own.
     if how.startswith("AngularMuon"):
@@ -70,7 +71,9 @@ def _steps(model: nn.Module, how: str, device: torch.device) -> Callable[[], obj
         groups = cwn.angular_groups(model, 0.0)
         if "compiled" in how:  # else torch would make code for each rate
             groups = [group | {"lr": torch.tensor(group["lr"])} for group in groups]
-        optimizer: torch.optim.Optimizer = cwn.AngularMuon(groups, coherence_decay=pull)
+        optimizer: torch.optim.Optimizer = cwn.AngularMuon(
+            groups, coherence_decay=pull, capturable=graph and device.type == "cuda"
+        )
         cwn.constrain(optimizer, model)
         return timing.compiled(optimizer.step) if "compiled" in how else optimizer.step
     if how == REFERENCE:
@@ -101,11 +104,12 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=["resnet20", "resnet18"])
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--graph", action="store_true", help="capture each whole step as a CUDA graph")
     given = parser.parse_args()
 
     def candidates(name: str, device: torch.device) -> dict[str, timing.Candidate]:
         return {
-            how: partial(step, name, how, given.batch, device)
+            how: partial(step, name, how, given.batch, device, given.graph)
             for how in dict.fromkeys([REFERENCE, *given.steps])
             if (how != "torch.optim.Muon" or hasattr(torch.optim, "Muon"))
             and not (device.type == "cpu" and "compiled" in how)

@@ -35,6 +35,10 @@ class AngularMuon(Optimizer):
     non-finite stays where it is, with its momentum decayed. The host never waits for a GPU, on which the products of
     the orthogonalization are in bfloat16.
 
+    A step is some hundred calls for each shape of weight, for which a fast GPU waits. With ``capturable`` it can be
+    captured as a CUDA graph, alone or with the whole training step, and is one call then. Rates become tensors, which
+    schedulers fill, so that a graph follows them.
+
     Args:
         params: parameters or groups. Keys of a group besides those below: ``transposed`` and ``groups``, how the
             weights of a turning group are stored, as for :func:`cwn_lite.project_`.
@@ -47,11 +51,12 @@ class AngularMuon(Optimizer):
         betas: of AdamW.
         eps: of AdamW.
         weight_decay: of AdamW; turning rows have a norm that the constraint keeps.
+        capturable: whether the step may be captured as a CUDA graph. The parameters lie on their GPU already.
 
     Raises:
         TypeError: a value of another kind, or a parameter to turn that is complex or sparse.
-        ValueError: a value out of range, or a parameter to turn with fewer than two axes
-            or with rows of one number.
+        ValueError: a value out of range, a parameter to turn with fewer than two axes or with rows of one number, or
+            ``capturable`` for a parameter that is not on a GPU.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -79,6 +84,7 @@ class AngularMuon(Optimizer):
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        capturable: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -92,6 +98,7 @@ class AngularMuon(Optimizer):
             "betas": betas,
             "eps": eps,
             "weight_decay": weight_decay,
+            "capturable": capturable,
         }
         _check(defaults)
         super().__init__(params, defaults)
@@ -122,6 +129,11 @@ class AngularMuon(Optimizer):
                     )
             param_group = param_group | {"params": held}
         super().add_param_group(param_group)
+        try:
+            _make_capturable(self.param_groups[-1])
+        except ValueError:
+            self.param_groups.pop()
+            raise
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take a state in, that of an optimizer without turning groups included: its parameters do not turn."""
@@ -129,6 +141,7 @@ class AngularMuon(Optimizer):
         for group in self.param_groups:
             for key, value in self.defaults.items():
                 group.setdefault(key, False if key == "turn" else value)
+            _make_capturable(group)
 
     @overload
     def step(self, closure: None = ...) -> None: ...
@@ -148,12 +161,21 @@ class AngularMuon(Optimizer):
         moving = [[p for p in group["params"] if p.grad is not None and p.numel()] for group in self.param_groups]
         if any(p.grad.layout != torch.strided for held in moving for p in held if p.grad is not None):
             raise RuntimeError("AngularMuon takes no sparse gradients; build the embedding with sparse=False")
+        self._check_capture()
         for held, group in zip(moving, self.param_groups, strict=True):
             if group["turn"]:
                 self._turn(held, group)
             else:
                 self._adapt(held, group)
         return loss
+
+    def _check_capture(self) -> None:
+        """Refuse to be captured where a graph would go on with the rates and counts of its first step."""
+        if torch.compiler.is_compiling() or all(group["capturable"] for group in self.param_groups):
+            return
+        on_gpu = any(p.is_cuda for group in self.param_groups for p in group["params"])
+        if on_gpu and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError("this step cannot be captured as a CUDA graph; build AngularMuon with capturable=True")
 
     def _turn(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         """Turn weights; those of one shape together."""
@@ -206,7 +228,8 @@ class AngularMuon(Optimizer):
         for parameter in parameters:
             state = self.state[parameter]
             if "exp_avg" not in state:
-                state["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
+                device = parameter.device if group["capturable"] else "cpu"
+                state["step"] = torch.zeros((), dtype=torch.float32, device=device)
                 state["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
                 state["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
         states = [self.state[parameter] for parameter in parameters]
@@ -224,6 +247,7 @@ class AngularMuon(Optimizer):
             weight_decay=group["weight_decay"],
             eps=group["eps"],
             maximize=False,
+            capturable=group["capturable"],
         )
 
 
@@ -240,6 +264,21 @@ def _check(group: dict[str, Any]) -> None:
     for key, value in (("momentum", group["momentum"]), *(("each of betas", beta) for beta in group["betas"])):
         if check_nonnegative(key, value) >= 1:
             raise ValueError(f"{key} must be below 1, got {value}")
-    for key in ("nesterov", "centralize", "turn", "transposed"):
+    for key in ("nesterov", "centralize", "turn", "transposed", "capturable"):
         check_bool(key, group[key])
     check_count("groups", group["groups"], 1)
+
+
+def _make_capturable(group: dict[str, Any]) -> None:
+    """Keep the rate of a capturable group on the device, where a captured graph reads it."""
+    if not (group["capturable"] and group["params"]):
+        return
+    elsewhere = next((p for p in group["params"] if not p.is_cuda), None)
+    if elsewhere is not None:
+        raise ValueError(
+            f"capturable is for parameters on a GPU, got one on {elsewhere.device}; move the model there before its "
+            "optimizer is built"
+        )
+    device = group["params"][0].device
+    if not isinstance(group["lr"], Tensor) or group["lr"].device != device:
+        group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32, device=device)

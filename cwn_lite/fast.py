@@ -3,13 +3,15 @@
 The pure function guards against every kind of row, and each guard is a pass over the weight. A weight that took one
 step from the constraint set needs none of them. On a CPU a block of rows that fits the cache is measured, centred and
 rescaled while it is warm: 8 bytes of memory traffic per value. The two measures, mean and norm, tell whether a block
-needs the guards after all, before anything is written. Many small weights are projected together: a GPU then launches
-a kernel per fan-in, and Python calls torch as rarely.
+needs the guards after all, before anything is written. Many small weights are projected together, so that torch is
+called once per fan-in. A GPU has a kernel of its own, see ``kernel.py``, which keeps all guards.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +106,7 @@ def project_modules_(
         compiled: projects dense rows, where :func:`can_compile` says so.
     """
     buckets: dict[tuple[object, ...], list[Tensor]] = defaultdict(list)
+    by_kernel = []
     for module in modules:
         weight = module.weight
         assert isinstance(weight, Tensor)
@@ -112,11 +115,15 @@ def project_modules_(
         rows = dense_rows(weight) if by_rows else None
         if rows is None:
             project_(weight, c, centralize=centralize, spherize=spherize, **layout(module))
+        elif has_kernel(rows):
+            by_kernel.append(rows)
         elif rows.numel() <= SMALL.get(rows.device.type, SMALL_ELSEWHERE):
             buckets[rows.shape[1], rows.dtype, rows.device].append(rows)
         else:
             project = compiled if compiled and can_compile(rows) else project_dense_
             project(rows, c, centralize, spherize)
+    if by_kernel:
+        _kernel(by_kernel, c, centralize, spherize)
     for same in buckets.values():
         for chunk in _chunks(same):
             project_together_(chunk, c, centralize=centralize, spherize=spherize, compiled=compiled)
@@ -147,6 +154,29 @@ def project_together_(
     torch._foreach_copy_(weights, list(rows.split([len(weight) for weight in weights])))
 
 
+def has_kernel(rows: Tensor) -> bool:
+    """Return whether a kernel of our own projects such rows: on GPUs that Triton knows, if it is installed.
+
+    Where torch compiles a step it sees nothing of that kernel, so the step is made of torch's operations then.
+    """
+    if not rows.is_cuda or torch.compiler.is_compiling() or not _has_triton():
+        return False
+    from cwn_lite.kernel import fits  # here, since it loads Triton
+
+    return fits(rows)
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
+def _kernel(weights: list[Tensor], c: float, centralize: bool, spherize: bool) -> None:
+    from cwn_lite.kernel import project_by_kernel_
+
+    project_by_kernel_(weights, c, centralize, spherize)
+
+
 def can_compile(rows: Tensor) -> bool:
     """Return whether the compiled projection is used: not on a CPU.
 
@@ -169,7 +199,10 @@ def _chunks(weights: list[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def project_dense_(rows: Tensor, c: float, centralize: bool, spherize: bool) -> None:
-    """Project ``(k, n)`` rows in place, unchecked, in blocks where that is fast."""
+    """Project ``(k, n)`` rows in place, unchecked, by a kernel or in blocks where that is fast."""
+    if has_kernel(rows):
+        _kernel([rows], c, centralize, spherize)
+        return
     if not (centralize and spherize and are_fast(rows)):
         reproject_(rows, c, centralize, spherize)
         return

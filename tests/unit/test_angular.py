@@ -405,3 +405,15 @@ def test_groups_that_do_not_divide_a_weight_are_named_before_a_step() -> None:
         cwn.AngularMuon([{"params": [nn.Parameter(torch.randn(8, 3, 3, 3))], "groups": 3}])
     with refused(TypeError, "set"):
         cwn.AngularMuon([{"params": {nn.Parameter(torch.randn(4, 4))}}])
+
+
+def test_a_graph_is_captured_on_a_gpu_alone() -> None:
+    with pytest.raises(ValueError, match=r"capturable is for parameters on a GPU, got one on cpu"):
+        optimizer_of(mixed_net(), capturable=True)
+    optimizer = optimizer_of(mixed_net())
+    groups = len(optimizer.param_groups)
+    with pytest.raises(ValueError, match="capturable"):
+        optimizer.add_param_group({"params": [nn.Parameter(torch.randn(4, 4))], "capturable": True})
+    assert len(optimizer.param_groups) == groups
+    with pytest.raises(TypeError, match="capturable"):
+        optimizer_of(mixed_net(), capturable=1)

@@ -173,3 +173,66 @@ def test_a_state_goes_from_one_device_to_the_other(make: Callable[[nn.Module], t
     F.cross_entropy(other(x), y).backward()
     taken.step()
     assert all(p.isfinite().all() for p in other.parameters())
+
+
+@pytest.mark.usefixtures("exact")
+@both
+def test_a_whole_step_as_a_cuda_graph(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
+    ends = []
+    for captured in (False, True):
+        model = network().to(GPU)
+        optimizer = make(model) if make is sgd else cwn.AngularMuon(cwn.angular_groups(model), capturable=True)
+        constraint = cwn.constrain(optimizer, model)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 1.0 if make is sgd else 0.8)
+        step = one_step(model, optimizer)
+        take = as_a_graph(step) if captured else [step() for _ in range(3)] and step
+        losses = []
+        for _ in range(20):
+            losses.append(take().item())
+            schedule.step()
+        assert losses[-1] < 0.95 * losses[0]
+        assert constraint.violation() < 1e-5
+        ends.append([p.detach() for p in model.parameters()])
+    for replayed, called in zip(*ends, strict=True):
+        torch.testing.assert_close(replayed, called, rtol=0, atol=1e-3)
+
+
+def test_a_step_that_a_graph_would_freeze_is_not_captured() -> None:
+    model = network().to(GPU)
+    optimizer = angular(model)
+    cwn.constrain(optimizer, model)
+    with pytest.raises(RuntimeError, match="capturable=True"):
+        as_a_graph(one_step(model, optimizer))
+
+
+def one_step(model: nn.Module, optimizer: torch.optim.Optimizer) -> Callable[[], Tensor]:
+    """A training step on one batch."""
+    x, y = batch(GPU)
+
+    def step() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def as_a_graph(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """Take three steps, and return the replay of the next."""
+    beside = torch.cuda.Stream()
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return loss
+
+    return replay

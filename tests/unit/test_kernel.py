@@ -1,0 +1,105 @@
+"""The kernel for GPUs does what the reference does; without a GPU Triton interprets it, see ``conftest.py``."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cwn_lite as cwn
+from cwn_lite import fast
+from cwn_lite.projection import nearest
+
+kernel = pytest.importorskip("cwn_lite.kernel", reason="Triton is made for Linux alone")
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+# The interpreter truncates bfloat16 instead of rounding it.
+DTYPES = [torch.float32, torch.float16, *([torch.bfloat16] if DEVICE.type == "cuda" else [])]
+pytestmark = pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning")  # NumPy, on NaN
+
+
+def rows_of_every_kind(dtype: torch.dtype) -> list[Tensor]:
+    """Weights of several lengths: ordinary rows, offset ones, equal numbers, zeros, infinite ones and extreme ones."""
+    torch.manual_seed(0)
+    weights = [torch.randn(6, 27), torch.randn(4, 32), torch.randn(3, 2), torch.randn(2, 600) * 3 + 7]
+    weights[0][1], weights[0][2], weights[0][3, 4], weights[0][4, 4] = 0, 5, torch.nan, torch.inf
+    weights[0][5] = 1000 + 0.01 * weights[0][5]
+    tiny = torch.finfo(dtype).tiny
+    weights[1][0] *= 8 * tiny
+    weights[1][1] *= torch.finfo(dtype).max / 8
+    if dtype is torch.float32:
+        weights[1][2] *= tiny / 2**10  # below the normal numbers
+    return [weight.to(DEVICE, dtype) for weight in weights]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("centralize", "spherize"), [(True, True), (True, False), (False, True), (False, False)])
+def test_it_is_the_reference(dtype: torch.dtype, centralize: bool, spherize: bool) -> None:
+    weights = rows_of_every_kind(dtype)
+    expected = [nearest(weight, (1,), 2.9, centralize, spherize) for weight in weights]
+    kernel.project_by_kernel_(weights, 2.9, centralize, spherize)
+    digits = torch.finfo(dtype).eps
+    for ours, theirs in zip(weights, expected, strict=True):
+        for row, other in zip(ours, theirs, strict=True):
+            size = float(other.abs().nan_to_num(0.0, 0.0, 0.0).max())
+            torch.testing.assert_close(row, other, rtol=0, atol=4 * digits * size, equal_nan=True)
+
+
+def test_what_lies_beside_a_weight_stays() -> None:
+    memory = torch.randn(100, device=DEVICE)
+    before = memory.clone()
+    weight = memory[20:80].view(4, 15)
+    kernel.project_by_kernel_([weight], 2.0, True, True)
+    torch.testing.assert_close(weight.square().sum(1), torch.full((4,), 2.0, device=DEVICE))
+    assert torch.equal(memory[:20], before[:20]) and torch.equal(memory[80:], before[80:])
+
+
+def test_a_weight_that_moved_is_found() -> None:
+    weight, kept = torch.randn(3, 8, device=DEVICE), []
+    for _ in range(3):
+        kernel.project_by_kernel_([weight], 2.0, True, True)
+        assert float((weight.square().sum(1) - 2).abs().max()) < 1e-5
+        kept.append(weight)  # so that the next one lies elsewhere
+        weight = torch.randn(3, 8, device=DEVICE)
+
+
+def test_autograd_sees_the_change() -> None:
+    weight = nn.Parameter(torch.randn(3, 8, device=DEVICE))
+    loss = weight.square().sum()
+    kernel.project_by_kernel_([weight.detach()], 2.0, True, True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_constraint_uses_it(monkeypatch: pytest.MonkeyPatch, memory_format: torch.memory_format) -> None:
+    def end(by_kernel: bool) -> tuple[list[Tensor], int]:
+        calls = []
+
+        def project(weights: list[Tensor], *settings: object) -> None:
+            calls.append(len(weights))
+            kernel.project_by_kernel_(weights, *settings)
+
+        monkeypatch.setattr(fast, "has_kernel", lambda rows: by_kernel)
+        monkeypatch.setattr(fast, "_kernel", project)
+        torch.manual_seed(0)
+        convolutions = (nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 8, 3), nn.Conv2d(8, 8, 3, groups=2))
+        model = nn.Sequential(*convolutions, nn.Flatten(), nn.LazyLinear(4), nn.Linear(4, 2))
+        x = torch.randn(2, 3, 8, 8)
+        model(x)
+        x = x.to(DEVICE)
+        model.to(DEVICE, memory_format=memory_format)  # type: ignore[call-overload]  # as torch's stubs say
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        constraint = cwn.constrain(optimizer, model)
+        for _ in range(2):
+            optimizer.zero_grad()
+            model(x).square().mean().backward()
+            optimizer.step()
+        assert constraint.violation() < 1e-6
+        return [p.detach() for p in model.parameters()], len(calls)
+
+    for ours, theirs in zip(end(True)[0], end(False)[0], strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert end(True)[1] == 3 and end(False)[1] == 0
+
+
+def test_it_is_for_gpus() -> None:
+    assert fast.has_kernel(torch.randn(2, 8, device=DEVICE)) == (DEVICE.type == "cuda")
+    assert not fast.has_kernel(torch.randn(2, 8))
