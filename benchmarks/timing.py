@@ -144,7 +144,12 @@ def captured(call: Callable[[], object], device: torch.device) -> Callable[[], o
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         call()
-    return graph.replay
+
+    def replay() -> object:
+        graph.replay()
+        return call  # which holds the memory that the graph reads
+
+    return replay
 
 
 def peak_bytes(call: Callable[[], object], device: torch.device) -> int:

@@ -9,7 +9,7 @@ called once per fan-in. A GPU has a kernel of its own, see ``kernel.py``, which 
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 
@@ -18,12 +18,11 @@ from torch import Tensor, nn
 
 from cwn_lite.checks import check_bool, check_positive, check_real_dense, check_square, check_writable
 from cwn_lite.projection import C_HE, check_fan_in, nearest
-from cwn_lite.rows import layout, local_part, row_view
+from cwn_lite.rows import dense_rows, layout, local_part, row_view
 
 # Values in a block: eight megabytes in float32, which the cache that all cores share holds. In smaller blocks the
 # calls of torch cost more than the memory does.
 BLOCK = 1 << 21
-_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 # Rows outside these bounds go to the reference: squares near overflow or underflow, or a mean that is most of the row.
 _LARGEST, _SMALLEST, _LEAST_LEFT = 1e15, 1e-15, 0.5
 
@@ -106,8 +105,7 @@ def project_modules_(
         compiled: projects dense rows, where :func:`can_compile` says so.
     """
     buckets: dict[tuple[object, ...], list[Tensor]] = defaultdict(list)
-    by_kernel = []
-    for module in modules:
+    for module in _left_by_kernel(list(modules), c, centralize, spherize):
         weight = module.weight
         assert isinstance(weight, Tensor)
         # A DTensor holds a part of its rows, and a transposed weight keeps a row in pieces.
@@ -115,18 +113,26 @@ def project_modules_(
         rows = dense_rows(weight) if by_rows else None
         if rows is None:
             project_(weight, c, centralize=centralize, spherize=spherize, **layout(module))
-        elif has_kernel(rows):
-            by_kernel.append(rows)
         elif rows.numel() <= SMALL.get(rows.device.type, SMALL_ELSEWHERE):
             buckets[rows.shape[1], rows.dtype, rows.device].append(rows)
         else:
             project = compiled if compiled and can_compile(rows) else project_dense_
             project(rows, c, centralize, spherize)
-    if by_kernel:
-        _kernel(by_kernel, c, centralize, spherize)
     for same in buckets.values():
         for chunk in _chunks(same):
             project_together_(chunk, c, centralize=centralize, spherize=spherize, compiled=compiled)
+
+
+def _left_by_kernel(modules: Sequence[nn.Module], c: float, centralize: bool, spherize: bool) -> Sequence[nn.Module]:
+    """Let the kernel for GPUs project what it can, and return the other layers.
+
+    Where torch compiles a step it sees nothing of that kernel, so the step is made of torch's operations then.
+    """
+    if torch.compiler.is_compiling() or not any(module.weight.is_cuda for module in modules) or not _has_triton():
+        return modules
+    from cwn_lite.kernel import project_what_fits_  # here, since it loads Triton
+
+    return project_what_fits_(modules, c, centralize=centralize, spherize=spherize)
 
 
 @torch.no_grad()
@@ -154,27 +160,9 @@ def project_together_(
     torch._foreach_copy_(weights, list(rows.split([len(weight) for weight in weights])))
 
 
-def has_kernel(rows: Tensor) -> bool:
-    """Return whether a kernel of our own projects such rows: on GPUs that Triton knows, if it is installed.
-
-    Where torch compiles a step it sees nothing of that kernel, so the step is made of torch's operations then.
-    """
-    if not rows.is_cuda or torch.compiler.is_compiling() or not _has_triton():
-        return False
-    from cwn_lite.kernel import fits  # here, since it loads Triton
-
-    return fits(rows)
-
-
 @cache
 def _has_triton() -> bool:
     return find_spec("triton") is not None
-
-
-def _kernel(weights: list[Tensor], c: float, centralize: bool, spherize: bool) -> None:
-    from cwn_lite.kernel import project_by_kernel_
-
-    project_by_kernel_(weights, c, centralize, spherize)
 
 
 def can_compile(rows: Tensor) -> bool:
@@ -199,10 +187,7 @@ def _chunks(weights: list[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def project_dense_(rows: Tensor, c: float, centralize: bool, spherize: bool) -> None:
-    """Project ``(k, n)`` rows in place, unchecked, by a kernel or in blocks where that is fast."""
-    if has_kernel(rows):
-        _kernel([rows], c, centralize, spherize)
-        return
+    """Project ``(k, n)`` rows in place, unchecked, in blocks where that is fast."""
     if not (centralize and spherize and are_fast(rows)):
         reproject_(rows, c, centralize, spherize)
         return
@@ -215,28 +200,6 @@ def project_dense_(rows: Tensor, c: float, centralize: bool, spherize: bool) -> 
 def reproject_(rows: Tensor, c: float, centralize: bool, spherize: bool) -> None:
     """Project ``(k, n)`` rows in place by the reference; what :meth:`cwn_lite.Constraint.compile` compiles."""
     rows.copy_(nearest(rows, (1,), c, centralize, spherize))
-
-
-def dense_rows(weight: Tensor) -> Tensor | None:
-    """Return ``(out, n)`` rows that share memory with a weight, ``None`` if there are none.
-
-    The order of the values in a row is that of memory, which is another one in channels-last.
-
-    Args:
-        weight: ``(out, in / groups, *kernel)``.
-
-    Example:
-        >>> conv = torch.nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last)
-        >>> tuple(dense_rows(conv.weight).shape)
-        (8, 27)
-    """
-    n = math.prod(weight.shape[1:])
-    if weight.is_contiguous():
-        return weight.view(len(weight), n)
-    if weight.ndim in _CHANNELS_LAST and weight.is_contiguous(memory_format=_CHANNELS_LAST[weight.ndim]):
-        # Not as_strided, which torch's compiler cannot write through where memory is not in the order of the axes.
-        return weight.permute(0, *range(2, weight.ndim), 1).view(len(weight), n)
-    return None
 
 
 def are_fast(weight: Tensor) -> bool:

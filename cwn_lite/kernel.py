@@ -2,24 +2,25 @@
 
 What plain PyTorch does in some twenty passes over a weight, and in as many calls for each fan-in, is one pass here: a
 row is read once, kept in registers, and written once. One launch serves all rows of about one length, whatever the
-weight that they belong to, since each row brings its own address.
+weight that they belong to, since each row brings its own address. Which launches a set of weights needs is worked out
+once: the host's part of a step is to see that they have not moved.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
+from torch import Tensor, nn
+
+from cwn_lite.rows import dense_rows, is_transposed
 
 _DTYPES = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
 # Longer rows do not fit into the registers of one block of threads.
 LONGEST = 1 << 16
-
-# Address, number of rows, length and dtype of a weight.
-Place = tuple[int, int, int, torch.dtype]
 
 
 @triton.jit
@@ -50,45 +51,68 @@ def _project_row(table, c, DTYPE: tl.constexpr, WIDTH: tl.constexpr, CENTRALIZE:
     tl.store(start + at, v.to(DTYPE), mask=inside)
 
 
-def fits(rows: Tensor) -> bool:
-    """Return whether :func:`project_by_kernel_` takes such rows.
+class Place(NamedTuple):
+    """Where a weight lies and how: two weights of one place have the same rows.
 
-    Args:
-        rows: ``(k, n)``, dense.
+    Attributes:
+        apart: its rows are not to be had from the rest, since it is transposed or sharded.
     """
-    return rows.is_cuda and rows.dtype in _DTYPES and 0 < rows.shape[1] <= LONGEST and _runs_on(rows.device)
+
+    address: int
+    device: torch.device
+    dtype: torch.dtype
+    shape: torch.Size
+    strides: tuple[int, ...]
+    apart: bool
 
 
-@cache
-def _runs_on(device: torch.device) -> bool:
-    """Whether Triton makes code for this GPU; it does from Volta on."""
-    return torch.cuda.get_device_capability(device) >= (7, 0)
+class Launch(NamedTuple):
+    """Rows to be projected by one launch.
+
+    Attributes:
+        table: ``(rows, 2)``, address and length of each row.
+        dtype: of the weights.
+        width: the least power of two that no row is longer than.
+    """
+
+    table: Tensor
+    dtype: torch.dtype
+    width: int
 
 
-def project_by_kernel_(weights: Iterable[Tensor], c: float, centralize: bool, spherize: bool) -> None:
-    """Project the rows of weights in place, unchecked.
+def project_what_fits_(
+    modules: Sequence[nn.Module], c: float, *, centralize: bool, spherize: bool
+) -> Sequence[nn.Module]:
+    """Project weights of layers in place, unchecked, and return the layers that are left.
+
+    Left are weights elsewhere than on a GPU, in other dtypes than float32, float16 and bfloat16, sharded ones, and
+    those without dense rows of up to ``LONGEST`` numbers.
 
     Args:
-        weights: each ``(k, n)``, dense, such that :func:`fits` says so.
+        modules: Linear layers and convolutions.
         c: squared norm of each row.
         centralize: impose zero mean.
         spherize: impose the norm.
     """
-    if not (centralize or spherize):
-        return
-    alike: dict[tuple[torch.device, torch.dtype, int], list[Tensor]] = defaultdict(list)
-    for weight in weights:
-        alike[weight.device, weight.dtype, triton.next_power_of_2(weight.shape[1])].append(weight)
-    for (device, dtype, width), same in alike.items():
-        table = _table(tuple((w.data_ptr(), *w.shape, dtype) for w in same), device)
-        if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+    places, weights = [], []
+    for module in modules:
+        w: Tensor = module.weight  # type: ignore[assignment]  # as torch's modules say
+        apart = is_transposed(type(module)) or hasattr(w, "placements")
+        places.append(Place(0 if apart else w.data_ptr(), w.device, w.dtype, w.shape, w.stride(), apart))
+        weights.append(w)
+    launches, left = plan(tuple(places))
+    capturing = bool(launches) and torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+    for table, dtype, width in launches:
+        if capturing:
             _captured.add(table)
         with torch.cuda.device_of(table):
             _project_row[(len(table),)](
-                table, c, _DTYPES[dtype], width, centralize, spherize, num_warps=min(32, max(1, width // 256))
+                table, c, _DTYPES[dtype], width, centralize, spherize, num_warps=min(32, max(1, width // 512))
             )
-        for weight in same:  # what autograd sees of a change that torch did not make
-            torch.autograd.graph.increment_version(weight)
+    if launches:
+        for w in weights:  # what autograd sees of a change that torch did not make
+            torch.autograd.graph.increment_version(w)
+    return [modules[i] for i in left]
 
 
 # A captured graph reads its tables at each replay, at the address where they lay.
@@ -96,10 +120,24 @@ _captured: set[Tensor] = set()
 
 
 @lru_cache(maxsize=256)
-def _table(places: tuple[Place, ...], device: torch.device) -> Tensor:
-    """Return ``(rows, 2)``: address and length of each row. Made once, since weights rarely move."""
-    lines = []
-    for address, rows, n, dtype in places:
-        starts = address + torch.arange(rows, device="cpu") * (n * dtype.itemsize)
-        lines.append(torch.stack([starts, torch.full_like(starts, n)], 1))
-    return torch.cat(lines).to(device)
+def plan(places: tuple[Place, ...]) -> tuple[list[Launch], list[int]]:
+    """Return the launches that project the weights of these places, and the indices of those that are left."""
+    rows: dict[tuple[torch.device, torch.dtype, int], list[Tensor]] = defaultdict(list)
+    left = []
+    for i, place in enumerate(places):
+        # Stands for the weight: what has no values has its layout all the same.
+        dense = dense_rows(torch.empty_strided(place.shape, place.strides, dtype=place.dtype, device="meta"))
+        n = 0 if place.apart or dense is None or not dense.numel() else dense.shape[1]
+        if not (0 < n <= LONGEST and place.dtype in _DTYPES and takes(place.device)):
+            left.append(i)
+            continue
+        starts = place.address + torch.arange(place.shape[0], device="cpu") * (n * place.dtype.itemsize)
+        lines = torch.stack([starts, torch.full_like(starts, n)], 1)
+        rows[place.device, place.dtype, triton.next_power_of_2(n)].append(lines)
+    return [Launch(torch.cat(own).to(device), dtype, width) for (device, dtype, width), own in rows.items()], left
+
+
+@cache
+def takes(device: torch.device) -> bool:
+    """Return whether Triton makes code for a device: a GPU of NVIDIA from Volta on, or one of AMD."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)

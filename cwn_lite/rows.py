@@ -13,6 +13,8 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 LINEAR_MAPS = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)
 """torch's layers whose weights can be constrained, standardized and folded."""
 
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
 # Classes that users registered -> whether their weight is stored as (in, out, *kernel).
 _REGISTERED: dict[type[nn.Module], bool] = {}
 # Well-known layers of packages that need not be installed.
@@ -55,15 +57,17 @@ def is_linear_map(module: nn.Module) -> bool:
         >>> is_linear_map(nn.Conv1d(2, 2, 1)), is_linear_map(nn.Bilinear(2, 2, 2))
         (True, False)
     """
-    return isinstance(module, LINEAR_MAPS) or _foreign(module) is not None
+    return isinstance(module, LINEAR_MAPS) or _foreign(type(module)) is not None
 
 
-def _foreign(module: nn.Module) -> bool | None:
-    """Whether a layer that is not torch's stores its weight transposed; ``None`` if it is not a known one."""
-    for kind in type(module).__mro__:
-        if kind in _REGISTERED:
-            return _REGISTERED[kind]
-        known = _KNOWN.get(f"{kind.__module__}.{kind.__qualname__}")
+def _foreign(kind: type) -> bool | None:
+    """Whether layers of a class that is not torch's store their weight transposed; ``None`` if it is not known."""
+    if kind in LINEAR_MAPS and kind not in _REGISTERED:  # most are, and every step of an optimizer asks
+        return None
+    for base in kind.__mro__:
+        if base in _REGISTERED:
+            return _REGISTERED[base]
+        known = _KNOWN.get(f"{base.__module__}.{base.__qualname__}")
         if known is not None:
             return known
     return None
@@ -121,6 +125,28 @@ def to_rows(weight: Tensor, *, transposed: bool = False, groups: int = 1) -> Ten
     return view.permute(*lead, *dims).flatten(len(lead)).flatten(0, len(lead) - 1)
 
 
+def dense_rows(weight: Tensor) -> Tensor | None:
+    """Return ``(out, n)`` rows that share memory with a weight, ``None`` if there are none.
+
+    The order of the values in a row is that of memory, which is another one in channels-last.
+
+    Args:
+        weight: ``(out, in / groups, *kernel)``.
+
+    Example:
+        >>> conv = torch.nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last)
+        >>> tuple(dense_rows(conv.weight).shape)
+        (8, 27)
+    """
+    n = math.prod(weight.shape[1:])
+    if weight.is_contiguous():
+        return weight.view(len(weight), n)
+    if weight.ndim in _CHANNELS_LAST and weight.is_contiguous(memory_format=_CHANNELS_LAST[weight.ndim]):
+        # Not as_strided, which torch's compiler cannot write through where memory is not in the order of the axes.
+        return weight.permute(0, *range(2, weight.ndim), 1).view(len(weight), n)
+    return None
+
+
 def copy_rows_(weight: Tensor, rows: Tensor, *, transposed: bool = False, groups: int = 1) -> None:
     """Write what :func:`to_rows` returned back into ``weight``, in whatever memory format it has.
 
@@ -151,9 +177,13 @@ class Layout(TypedDict):
 
 def layout(module: nn.Module) -> Layout:
     """Return how the weight of ``module`` is stored."""
-    if isinstance(module, TRANSPOSED):
-        return {"transposed": True, "groups": module.groups}
-    return {"transposed": bool(_foreign(module)), "groups": 1}
+    groups = module.groups if isinstance(module, TRANSPOSED) else 1
+    return {"transposed": is_transposed(type(module)), "groups": groups}
+
+
+def is_transposed(kind: type) -> bool:
+    """Return whether layers of a class store their weight as ``(in, out, *kernel)``."""
+    return issubclass(kind, TRANSPOSED) or bool(_foreign(kind))
 
 
 def fan_in(module: nn.Module) -> int:

@@ -1,5 +1,7 @@
 """The kernel for GPUs does what the reference does; without a GPU Triton interprets it, see ``conftest.py``."""
 
+from collections.abc import Iterator, Sequence
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -29,12 +31,30 @@ def rows_of_every_kind(dtype: torch.dtype) -> list[Tensor]:
     return [weight.to(DEVICE, dtype) for weight in weights]
 
 
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the kernel take weights on a CPU, where there is no GPU."""
+    if DEVICE.type == "cpu":
+        monkeypatch.setattr(kernel, "takes", lambda device: True)
+    kernel.plan.cache_clear()
+    yield
+    kernel.plan.cache_clear()
+
+
+def project(weights: list[Tensor], c: float = 2.0, centralize: bool = True, spherize: bool = True) -> None:
+    layers = []
+    for weight in weights:
+        layers.append(nn.Linear(weight.shape[1], len(weight), device="meta"))
+        layers[-1].weight = nn.Parameter(weight)
+    assert not kernel.project_what_fits_(layers, c, centralize=centralize, spherize=spherize)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("centralize", "spherize"), [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize(("centralize", "spherize"), [(True, True), (True, False), (False, True)])
 def test_it_is_the_reference(dtype: torch.dtype, centralize: bool, spherize: bool) -> None:
     weights = rows_of_every_kind(dtype)
     expected = [nearest(weight, (1,), 2.9, centralize, spherize) for weight in weights]
-    kernel.project_by_kernel_(weights, 2.9, centralize, spherize)
+    project(weights, 2.9, centralize, spherize)
     digits = torch.finfo(dtype).eps
     for ours, theirs in zip(weights, expected, strict=True):
         for row, other in zip(ours, theirs, strict=True):
@@ -46,39 +66,57 @@ def test_what_lies_beside_a_weight_stays() -> None:
     memory = torch.randn(100, device=DEVICE)
     before = memory.clone()
     weight = memory[20:80].view(4, 15)
-    kernel.project_by_kernel_([weight], 2.0, True, True)
+    project([weight])
     torch.testing.assert_close(weight.square().sum(1), torch.full((4,), 2.0, device=DEVICE))
     assert torch.equal(memory[:20], before[:20]) and torch.equal(memory[80:], before[80:])
 
 
 def test_a_weight_that_moved_is_found() -> None:
-    weight, kept = torch.randn(3, 8, device=DEVICE), []
-    for _ in range(3):
-        kernel.project_by_kernel_([weight], 2.0, True, True)
-        assert float((weight.square().sum(1) - 2).abs().max()) < 1e-5
-        kept.append(weight)  # so that the next one lies elsewhere
-        weight = torch.randn(3, 8, device=DEVICE)
+    layer, kept = nn.Linear(8, 3, device=DEVICE), []
+    for dtype in DTYPES * 2:
+        kept.append(layer.weight)  # so that the next one lies elsewhere
+        layer.weight = nn.Parameter(torch.randn(3, 8, device=DEVICE, dtype=dtype))
+        kernel.project_what_fits_([layer], 2.0, centralize=True, spherize=True)
+        assert float((layer.weight.detach().float().square().sum(1) - 2).abs().max()) < 8 * torch.finfo(dtype).eps
 
 
 def test_autograd_sees_the_change() -> None:
     weight = nn.Parameter(torch.randn(3, 8, device=DEVICE))
     loss = weight.square().sum()
-    kernel.project_by_kernel_([weight.detach()], 2.0, True, True)
+    project([weight.detach()])
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
 
 
+def test_what_it_leaves() -> None:
+    layers = [
+        nn.Conv2d(4, 4, 3, device=DEVICE),
+        nn.ConvTranspose2d(4, 4, 3, device=DEVICE),
+        nn.Linear(4, 4, device=DEVICE, dtype=torch.float64),
+        nn.Linear(kernel.LONGEST + 1, 1, device=DEVICE),
+        nn.Linear(4, 4, device=DEVICE),
+    ]
+    layers[4].weight = nn.Parameter(torch.empty(0, 4, device=DEVICE))
+    before = [layer.weight.detach().clone() for layer in layers]
+    left = kernel.project_what_fits_(layers, 2.0, centralize=True, spherize=True)
+    assert left == layers[1:]
+    for layer, weight in zip(left, before[1:], strict=True):
+        assert torch.equal(layer.weight, weight)
+
+
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_a_constraint_uses_it(monkeypatch: pytest.MonkeyPatch, memory_format: torch.memory_format) -> None:
-    def end(by_kernel: bool) -> tuple[list[Tensor], int]:
+    def end(by_kernel: bool) -> list[Tensor]:
         calls = []
 
-        def project(weights: list[Tensor], *settings: object) -> None:
-            calls.append(len(weights))
-            kernel.project_by_kernel_(weights, *settings)
+        def take(modules: list[nn.Module], c: float, centralize: bool, spherize: bool) -> Sequence[nn.Module]:
+            if not by_kernel:
+                return modules
+            left = kernel.project_what_fits_(modules, c, centralize=centralize, spherize=spherize)
+            calls.append((len(modules), len(left)))
+            return left
 
-        monkeypatch.setattr(fast, "has_kernel", lambda rows: by_kernel)
-        monkeypatch.setattr(fast, "_kernel", project)
+        monkeypatch.setattr(fast, "_left_by_kernel", take)
         torch.manual_seed(0)
         convolutions = (nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 8, 3), nn.Conv2d(8, 8, 3, groups=2))
         model = nn.Sequential(*convolutions, nn.Flatten(), nn.LazyLinear(4), nn.Linear(4, 2))
@@ -93,13 +131,15 @@ def test_a_constraint_uses_it(monkeypatch: pytest.MonkeyPatch, memory_format: to
             model(x).square().mean().backward()
             optimizer.step()
         assert constraint.violation() < 1e-6
-        return [p.detach() for p in model.parameters()], len(calls)
+        assert calls == ([(4, 1)] * 3 if by_kernel else [])
+        return [p.detach() for p in model.parameters()]
 
-    for ours, theirs in zip(end(True)[0], end(False)[0], strict=True):
+    for ours, theirs in zip(end(True), end(False), strict=True):
         torch.testing.assert_close(ours, theirs)
-    assert end(True)[1] == 3 and end(False)[1] == 0
 
 
-def test_it_is_for_gpus() -> None:
-    assert fast.has_kernel(torch.randn(2, 8, device=DEVICE)) == (DEVICE.type == "cuda")
-    assert not fast.has_kernel(torch.randn(2, 8))
+def test_weights_on_a_cpu_are_projected_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "project_what_fits_", None)  # a call would fail
+    layer = nn.Linear(8, 2)
+    fast.project_modules_([layer], 2.0, centralize=True, spherize=True)
+    torch.testing.assert_close(layer.weight.detach().square().sum(1), torch.full((2,), 2.0))
