@@ -15,12 +15,11 @@ from torch.nn import functional as F
 
 import cwn_lite as cwn
 from benchmarks import timing
-from cwn_lite.lab.cells.cell import pick_device
 from cwn_lite.lab.nets.networks import ResNet
 from cwn_lite.lab.vision import import_torchvision
 
 REFERENCE = "SGD"
-STEPS = (REFERENCE, "AngularMuon", "AngularMuon, compiled", "AngularMuon without the pull", "torch.optim.Muon")
+STEPS = (REFERENCE, "AngularMuon", "AngularMuon without the pull", "torch.optim.Muon")
 # Network -> side of its images.
 NETWORKS = {"resnet20": 32, "resnet18": 64, "resnet50": 224}
 
@@ -69,13 +68,11 @@ def _steps(model: nn.Module, how: str, device: torch.device, graph: bool) -> Cal
     if how.startswith("AngularMuon"):
         pull = 0.0 if "without" in how else 1.0
         groups = cwn.angular_groups(model, 0.0)
-        if "compiled" in how:  # else torch would make code for each rate
-            groups = [group | {"lr": torch.tensor(group["lr"])} for group in groups]
         optimizer: torch.optim.Optimizer = cwn.AngularMuon(
             groups, coherence_decay=pull, capturable=graph and device.type == "cuda"
         )
         cwn.constrain(optimizer, model)
-        return timing.compiled(optimizer.step) if "compiled" in how else optimizer.step
+        return optimizer.step
     if how == REFERENCE:
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, fused=True)
         cwn.constrain(optimizer, model)
@@ -111,12 +108,10 @@ def main() -> None:
         return {
             how: partial(step, name, how, given.batch, device, given.graph)
             for how in dict.fromkeys([REFERENCE, *given.steps])
-            if (how != "torch.optim.Muon" or hasattr(torch.optim, "Muon"))
-            and not (device.type == "cpu" and "compiled" in how)
+            if how != "torch.optim.Muon" or hasattr(torch.optim, "Muon")
         }
 
-    compiled = any("compiled" in how for how in given.steps) and pick_device(given.device).type != "cpu"
-    timing.measure("angular_step", given, given.networks, candidates, REFERENCE, anew=not compiled)
+    timing.measure("angular_step", given, given.networks, candidates, REFERENCE)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,6 @@ def one_step(
     optimizer: torch.optim.Optimizer,
     x: Tensor,
     y: Tensor,
-    take: Callable[[], object] | None = None,
 ) -> Callable[[], None]:
     """Return a training step on one batch, bfloat16 autocast on CUDA.
 
@@ -113,15 +112,13 @@ def one_step(
         optimizer: of its parameters.
         x: images.
         y: labels.
-        take: the optimizer's step, or what compiles it.
     """
-    take = take or optimizer.step
 
     def once() -> None:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
             loss = F.cross_entropy(forward(x), y)
         loss.backward()
-        take()
+        optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
     return once

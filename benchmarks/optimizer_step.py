@@ -16,13 +16,11 @@ from torch import nn
 import cwn_lite as cwn
 from benchmarks import timing
 from benchmarks.networks import NETWORKS, build
-from cwn_lite.lab.cells.cell import pick_device
 
 REFERENCE = "SGD"
 STEPS = (
     REFERENCE,
     "SGD and projection",
-    "SGD and projection, compiled together",
     "SGD and four passes",
     "copy of the parameters",
     "geoopt RiemannianSGD",
@@ -34,7 +32,6 @@ def candidates(network: str, device: torch.device, steps: Sequence[str] = STEPS)
     makers: dict[str, Callable[[nn.Module], Callable[[], object]]] = {
         REFERENCE: lambda model: _sgd(model).step,
         "SGD and projection": _constrained,
-        "SGD and projection, compiled together": _compiled,
         "SGD and four passes": _by_hand,
         "copy of the parameters": _copy,
         "geoopt RiemannianSGD": _riemannian,
@@ -42,8 +39,6 @@ def candidates(network: str, device: torch.device, steps: Sequence[str] = STEPS)
     missing = set() if importlib.util.find_spec("geoopt") else {"geoopt RiemannianSGD"}
     for name in missing & set(steps):
         print(f"{name}: left out, geoopt is not installed (pip install geoopt)")
-    if device.type == "cpu":  # which projects in blocks, and asks for values in between
-        missing.add("SGD and projection, compiled together")
 
     def maker(name: str) -> timing.Candidate:
         return lambda: makers[name](_model(network, device))
@@ -64,17 +59,8 @@ def _sgd(model: nn.Module) -> torch.optim.SGD:
 
 def _constrained(model: nn.Module) -> Callable[[], object]:
     optimizer = _sgd(model)
-    constraint = cwn.constrain(optimizer, model)
-    if next(model.parameters()).device.type != "cpu":
-        constraint.compile()
-    return optimizer.step
-
-
-def _compiled(model: nn.Module) -> Callable[[], object]:
-    # torch writes the step's kernels itself: what is fused by hand it cannot look into.
-    optimizer = torch.optim.SGD(model.parameters(), lr=torch.tensor(1e-3), momentum=0.9, foreach=True)
     cwn.constrain(optimizer, model)
-    return timing.compiled(optimizer.step)
+    return optimizer.step
 
 
 def _by_hand(model: nn.Module) -> Callable[[], object]:
@@ -124,9 +110,8 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["resnet20", "cnn", "resnet110", "wrn28x10"])
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     given = parser.parse_args()
-    compiled = any("compiled" in how for how in given.steps) and pick_device(given.device).type != "cpu"
     makers = partial(candidates, steps=given.steps)
-    timing.measure("optimizer_step", given, given.networks, makers, REFERENCE, anew=not compiled)
+    timing.measure("optimizer_step", given, given.networks, makers, REFERENCE)
 
 
 if __name__ == "__main__":

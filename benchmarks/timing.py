@@ -118,14 +118,6 @@ def _keep_freed_memory() -> None:
         mallopt(option, value)
 
 
-def compiled(call: Callable[[], object]) -> Callable[[], object]:
-    """Return a call that torch compiles when it is first made."""
-    torch.compiler.reset()  # torch compiles some eight graphs of one function, and then no more
-    # The stubs of torch.compile lose what is returned.
-    found: Callable[[], object] = torch.compile(call)
-    return found
-
-
 def captured(call: Callable[[], object], device: torch.device) -> Callable[[], object]:
     """Return the replay of a call as one CUDA graph, which spares the host all calls within; on a CPU the call itself.
 

@@ -16,8 +16,6 @@ from benchmarks import timing
 from benchmarks.networks import NETWORKS, NORMALIZATIONS, build, images, one_step
 
 REFERENCE = "plain"
-# Ours with optimizer and projection compiled together, instead of a projection per fan-in.
-COMPILED_STEP = "ours, compiled step"
 
 
 def step(
@@ -35,7 +33,7 @@ def step(
 
     Args:
         network: one of ``NETWORKS``.
-        method: one of ``NORMALIZATIONS``, or ``COMPILED_STEP``.
+        method: one of ``NORMALIZATIONS``.
         batch: images per step.
         device: where to.
         sigma: noise level of ours.
@@ -44,18 +42,11 @@ def step(
         graph: compile, and capture the whole step as one CUDA graph, which spares the host all calls.
     """
     compiled = compiled or graph
-    together = method == COMPILED_STEP
-    named = "ours" if together else method
-    model, optimizer = build(network, named, device, sigma=sigma, width=width, compiled=compiled and not together)
-    take: Callable[[], object] = optimizer.step
-    if together:
-        for group in optimizer.param_groups:  # what is fused by hand, torch cannot look into
-            group.update(lr=torch.tensor(group["lr"]), fused=False, foreach=True)
-        take = timing.compiled(optimizer.step)
+    model, optimizer = build(network, method, device, sigma=sigma, width=width, compiled=compiled)
     # The stubs of torch.compile return a plain callable.
     forward: nn.Module = torch.compile(model) if compiled else model  # type: ignore[assignment]
     x, y = images(network, batch, device)
-    once = one_step(forward, optimizer, x, y, take)
+    once = one_step(forward, optimizer, x, y)
     return timing.captured(once, device) if graph else once
 
 
@@ -63,7 +54,7 @@ def main() -> None:
     """Time the methods and print, and with ``--out`` write, what came out."""
     parser = timing.parser(__doc__, rounds=12)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["cnn16", "resnet20"])
-    parser.add_argument("--methods", nargs="+", choices=[*NORMALIZATIONS, COMPILED_STEP], default=list(NORMALIZATIONS))
+    parser.add_argument("--methods", nargs="+", choices=NORMALIZATIONS, default=list(NORMALIZATIONS))
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--sigma", type=float, default=0.1)
     parser.add_argument("--compile", action="store_true")
@@ -75,9 +66,6 @@ def main() -> None:
         torch.compiler.reset()  # torch compiles some eight graphs of one wrapper, and then no more
         settings = {"sigma": given.sigma, "compiled": given.compile, "graph": given.graph}
         methods = dict.fromkeys([REFERENCE, *given.methods])
-        if device.type == "cpu" and COMPILED_STEP in methods:  # its projection asks for values in between
-            del methods[COMPILED_STEP]
-            print(f"{COMPILED_STEP}: left out, not for a CPU")
         return {m: partial(step, network, m, given.batch, device, **settings) for m in methods}
 
     timing.measure("training_step", given, given.networks, candidates, REFERENCE, anew=not given.compile)

@@ -179,8 +179,9 @@ class Constraint:
     def compile(self, **options: Any) -> None:
         """Let torch compile the projection, in place, as :meth:`torch.nn.Module.compile` does a module.
 
-        On a GPU a weight is then read and written in one kernel; plain PyTorch makes some twenty passes. One kernel
-        serves all shapes of a dtype. It is made at the next projection, which takes seconds. Results differ by
+        It is for weights that the kernel of this library does not take: on GPUs without Triton or of other makers, or
+        in float64. A weight is then read and written in one kernel, where plain PyTorch makes some twenty passes. One
+        kernel serves all shapes of a dtype. It is made at the next projection, which takes seconds. Results differ by
         rounding. Weights on a CPU are projected as before: in blocks, in one pass over memory.
 
         This call is one per fan-in and step. ``torch.compile(optimizer.step)`` takes optimizer and projection together

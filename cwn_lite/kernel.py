@@ -107,7 +107,7 @@ def project_what_fits_(
             _captured.add(table)
         with torch.cuda.device_of(table):
             _project_row[(len(table),)](
-                table, c, _DTYPES[dtype], width, centralize, spherize, num_warps=min(32, max(1, width // 512))
+                table, c, _DTYPES[dtype], width, centralize, spherize, num_warps=min(32, max(1, width // 1024))
             )
     if launches:
         for w in weights:  # what autograd sees of a change that torch did not make

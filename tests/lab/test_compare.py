@@ -110,12 +110,10 @@ def test_settings_without_one_of_the_two_are_left_out() -> None:
 
 
 def test_runs_that_do_not_belong_together_are_refused() -> None:
-    mixed = [result(FIRST, 5, 30.0)]
-    mixed[0].env["precision"] = "bfloat16"
-    other = [result(FIRST, 6, 30.0)]
-    other[0].env["precision"] = "float32"
+    first, second = pair([30.0], [31.0])
+    first[0].env["precision"], second[0].env["precision"] = "bfloat16", "float32"
     with pytest.raises(LabError, match="do not mix"):
-        compare({"here": (mixed + other, BETTER[1])})
+        compare({"here": (first, second)})
 
 
 def test_contrasts_name_recipes_that_differ_in_the_method_alone() -> None:

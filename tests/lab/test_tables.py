@@ -100,17 +100,28 @@ def test_data_sets_do_not_mix() -> None:
         tables.table([result(recipe, 0, 5.0), result(recipe, 1, 5.0, data="CIFAR-10, JPEG quality 75")], PAPER)
 
 
-def test_precisions_do_not_mix() -> None:
-    recipe = recipes.get("cnn-ours-e200")
-    cpu, gpu = (
-        dataclasses.replace(result(recipe, seed, 5.0), env={"precision": name})
-        for seed, name in enumerate(("float32", "bfloat16 autocast"))
-    )
-    for refused in (lambda: tables.cell([cpu, gpu]), lambda: tables.table([cpu, gpu], PAPER)):
-        with pytest.raises(LabError, match="cnn-ours-e200: results of 2 precisions"):
-            refused()
-    with pytest.raises(LabError, match="2 precisions"):
+def in_precision(name: str, seed: int, precision: str) -> Result:
+    return dataclasses.replace(result(recipes.get(name), seed, 5.0 + seed), env={"precision": precision})
+
+
+def test_precisions_do_not_mix_at_a_seed() -> None:
+    ours, bn = "cnn-ours-e200", "cnn-bn-e200"
+    cpu, gpu = in_precision(ours, 0, "float32"), in_precision(bn, 0, "bfloat16 autocast")
+    with pytest.raises(LabError, match="cnn-bn-e200, cnn-ours-e200: results of 2 precisions at seed 0"):
         tables.difference([cpu], [gpu])
+    with pytest.raises(LabError, match="2 precisions"):  # recipes that no seed compares
+        tables.difference([cpu], [in_precision(bn, 1, "bfloat16 autocast")])
+
+
+def test_a_seed_in_another_precision_is_a_block_of_its_own() -> None:
+    ours, bn = (
+        [in_precision(name, seed, "float32" if seed else "bfloat16 autocast") for seed in range(3)]
+        for name in ("cnn-ours-e200", "cnn-bn-e200")
+    )
+    assert tables.difference(ours, bn) == "+0.00 [+0.00, +0.00]"
+    assert tables.cell(ours).endswith("(3), bfloat16 autocast and float32")
+    assert "| CIFAR-10, bfloat16 autocast and float32 | 3 |" in tables.table(ours, PAPER)
+    assert "float32" not in tables.cell(ours[1:]) + tables.table(ours[1:], PAPER)
 
 
 @pytest.mark.parametrize(("method", "mixes"), [("ours", True), ("bn", False)])

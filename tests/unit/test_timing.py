@@ -15,7 +15,7 @@ from benchmarks.inference import forward, network
 from benchmarks.networks import NORMALIZATIONS, build
 from benchmarks.optimizer_step import candidates
 from benchmarks.timing import peak_bytes, ratios, table, write
-from benchmarks.training_step import COMPILED_STEP, step
+from benchmarks.training_step import step
 
 CPU = torch.device("cpu")
 
@@ -138,22 +138,15 @@ def test_a_step_runs(network: str, method: str) -> None:
     once()
 
 
-def test_a_compiled_step_is_optimizer_and_projection_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-
-    def compiled(call: Callable[[], object]) -> Callable[[], object]:
-        return lambda: (calls.append(call.__qualname__), call())
-
-    def alone(constraint: cwn.Constraint) -> None:
-        raise AssertionError("the projection is part of the step that is compiled")
-
-    monkeypatch.setattr("benchmarks.timing.compiled", compiled)  # torch's fails on a CPU
-    monkeypatch.setattr(cwn.Constraint, "compile", alone)
+def test_a_step_is_captured_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda model, **_: model)
-    once = step("resnet20", COMPILED_STEP, 2, CPU, graph=True)
+    made: list[Callable[[], object]] = []
+    real = timing.captured
+    monkeypatch.setattr(timing, "captured", lambda call, device: made.append(call) or real(call, device))
+    once = step("resnet20", "ours", 2, CPU, graph=True)
+    assert made == [once]
     once()
-    once()
-    assert calls == ["SGD.step"] * 2
+    assert step("resnet20", "ours", 2, CPU, compiled=True) not in made
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # geoopt compiles at import, in torch's old way

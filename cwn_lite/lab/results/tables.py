@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -41,7 +41,7 @@ class Row:
     Attributes:
         recipe: name of the recipe.
         method: one of ``METHODS``.
-        data: display name of the data set.
+        data: display name of the data set, and the arithmetics of the seeds if they are several.
         seeds: seeds that ended well.
         errors: their test errors in per cent after the last epoch, in the order of ``seeds``.
         diverged: number of seeds that diverged.
@@ -164,7 +164,9 @@ def errors(runs: Iterable[Result]) -> dict[int, float]:
 
 
 def cell(runs: Sequence[Result]) -> str:
-    """Return what a table says of all seeds of one recipe: ``mean ± std (n)`` and how many diverged or failed.
+    """Return what a table says of all seeds of one recipe: ``mean ± std (n)``, how many diverged or failed.
+
+    Of seeds in different arithmetic it says in which.
 
     Example:
         >>> cell([])
@@ -182,7 +184,7 @@ def cell(runs: Sequence[Result]) -> str:
         count = sum(run.status == status for run in runs)
         if count:
             parts.append(f"{count} of {len(runs)} {status}")
-    return ", ".join(parts)
+    return ", ".join(filter(None, [*parts, precisions(runs)]))
 
 
 def difference(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) -> str:
@@ -204,31 +206,50 @@ def difference(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) ->
 def check_one_kind(runs: Sequence[Result]) -> None:
     """Refuse runs that differ in how they were computed by more than rounding.
 
+    A seed is a block: with another seed all runs may be of another precision, since differences are taken within it.
+
     Raises:
-        LabError: float32 and bfloat16, or batch norm over whole batches and over parts of them.
+        LabError: float32 and bfloat16 at one seed, or in recipes that share none; batch norm over whole batches and
+            over parts of them.
     """
-    precisions = {str(run.env.get("precision")) for run in runs}
+    at = {seed: [run for run in runs if run.seed == seed] for seed in {run.seed for run in runs}}
+    for seed, block in at.items():
+        _check_same(f"precisions at seed {seed}", block, precision_of)
+    recipes = {run.recipe_sha for run in runs}
+    if len(recipes) > 1 and all(len(block) == 1 for block in at.values()):  # nothing is compared within a block
+        _check_same("precisions", runs, precision_of)
     # With several processes each takes its batch statistics over its own part of the batch.
-    shares = {run.env.get("processes", 1) for run in runs if run.method in ("bn", "ws+bn")}
-    for what, found in (("precisions", precisions), ("numbers of processes under batch norm", shares)):
-        if len(found) > 1:
-            names = ", ".join(sorted({run.name for run in runs}))
-            raise LabError(f"{names}: results of {len(found)} {what} ({', '.join(map(str, sorted(found)))}) do not mix")
+    batched = [run for run in runs if run.method in ("bn", "ws+bn")]
+    _check_same("numbers of processes under batch norm", batched, lambda run: run.env.get("processes", 1))
+
+
+def _check_same(what: str, runs: Sequence[Result], of: Callable[[Result], object]) -> None:
+    found = {of(run) for run in runs}
+    if len(found) > 1:
+        names = ", ".join(sorted({run.name for run in runs}))
+        raise LabError(f"{names}: results of {len(found)} {what} ({', '.join(sorted(map(str, found)))}) do not mix")
+
+
+def precision_of(run: Result) -> str:
+    """Return the arithmetic of a run, such as ``bfloat16 autocast``."""
+    return str(run.env.get("precision"))
+
+
+def precisions(runs: Iterable[Result]) -> str:
+    """Return what a table says of runs that were made with more than one arithmetic, else nothing."""
+    found = sorted({precision_of(run) for run in runs})
+    return " and ".join(found) if len(found) > 1 else ""
 
 
 def _row(name: str, group: list[Result], paper: dict[str, Any]) -> Row:
-    for what, values in (
-        ("recipe hashes", {result.recipe_sha[:8] for result in group}),
-        ("data sets", {f"{r.data['name']} ({r.data['sha256'][:8]})" for r in group}),
-    ):
-        if len(values) > 1:
-            raise LabError(f"{name}: results of {len(values)} {what} ({', '.join(sorted(values))}) do not mix")
+    _check_same("recipe hashes", group, lambda run: run.recipe_sha[:8])
+    _check_same("data sets", group, lambda run: f"{run.data['name']} ({run.data['sha256'][:8]})")
     check_one_kind(group)
     well = [result for result in group if result.status == "done"]
     return Row(
         name,
         group[0].method,
-        group[0].data["name"],
+        ", ".join(filter(None, [group[0].data["name"], precisions(group)])),
         tuple(result.seed for result in well),
         tuple(result.test_error for result in well),
         sum(result.status == "diverged" for result in group),
