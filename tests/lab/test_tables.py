@@ -119,8 +119,8 @@ def test_a_seed_in_another_precision_is_a_block_of_its_own() -> None:
         for name in ("cnn-ours-e200", "cnn-bn-e200")
     )
     assert tables.difference(ours, bn) == "+0.00 [+0.00, +0.00]"
-    assert tables.cell(ours).endswith("(3), bfloat16 autocast and float32")
-    assert "| CIFAR-10, bfloat16 autocast and float32 | 3 |" in tables.table(ours, PAPER)
+    assert tables.cell(ours).endswith("(3), bfloat16 and float32")
+    assert "| CIFAR-10, bfloat16 and float32 | 3 |" in tables.table(ours, PAPER)
     assert "float32" not in tables.cell(ours[1:]) + tables.table(ours[1:], PAPER)
 
 

@@ -237,7 +237,7 @@ def precision_of(run: Result) -> str:
 
 def precisions(runs: Iterable[Result]) -> str:
     """Return what a table says of runs that were made with more than one arithmetic, else nothing."""
-    found = sorted({precision_of(run) for run in runs})
+    found = sorted({precision_of(run).removesuffix(" autocast") for run in runs})
     return " and ".join(found) if len(found) > 1 else ""
 
 
