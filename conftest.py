@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from importlib.util import find_spec
 
 import pytest
 
@@ -23,6 +24,10 @@ PRINTED = {"CWN_LITE_STILL": "1"}  # what is compared is what a page shows: figu
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--arithmetic", choices=ARITHMETIC, default="native", help="the kernels that notebooks run on")
+
+
+# A module of its own, which no test can load where there is no Triton.
+collect_ignore = [] if find_spec("triton") else ["cwn_lite/kernel.py"]
 
 
 def pytest_configure() -> None:

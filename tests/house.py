@@ -13,9 +13,11 @@ import tomllib
 
 ROOT = Path(__file__).parents[1]
 MOST_LINES = 350
+# Comes with torch's builds for GPUs, where alone it is imported.
+WITH_TORCH = {"triton"}
 # Layer of cwn_lite -> the other layers and the libraries it may import.
 LAYERS = {
-    "core": ({"core"}, {"torch"}),
+    "core": ({"core"}, {"torch"} | WITH_TORCH),
     "figures": ({"figures", "core"}, {"torch", "matplotlib", "cycler", "IPython", "numpy", "ipywidgets"}),
     "lab": (
         {"lab", "core"},
@@ -143,7 +145,7 @@ def canonical(name: str) -> str:
 
 
 def pins(requirements: str) -> dict[str, str]:
-    """Return name -> version of an exact lock.
+    """Return name -> version of an exact lock; a marker may say where a pin holds.
 
     Raises:
         ValueError: a line is no exact pin.
@@ -151,7 +153,7 @@ def pins(requirements: str) -> dict[str, str]:
     found = {}
     for line in requirements.splitlines():
         if line.strip() and not line.startswith("#"):
-            match = re.fullmatch(r"([\w.-]+)==([\w.]+)", line.strip())
+            match = re.fullmatch(r"([\w.-]+)==([\w.]+)(; \w+ == \"\w+\")?", line.strip())
             if match is None:
                 raise ValueError(f"not an exact pin: {line!r}")
             found[canonical(match[1])] = match[2]
