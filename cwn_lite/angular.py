@@ -1,7 +1,7 @@
 """An optimizer whose rate on weight matrices is an angle: orthogonalized momentum there, AdamW for the rest."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
 
 import torch
@@ -36,8 +36,8 @@ class AngularMuon(Optimizer):
     the orthogonalization are in bfloat16.
 
     A step is some hundred calls for each shape of weight, for which a fast GPU waits. With ``capturable`` it can be
-    captured as a CUDA graph, alone or with the whole training step, and is one call then. Rates become tensors, which
-    schedulers fill, so that a graph follows them.
+    captured as a CUDA graph, alone or with the whole training step, and is one call then. Rates become tensors on the
+    GPU: a graph follows what schedulers, or ``fill_``, write into them. Momenta stay those of the recording.
 
     Args:
         params: parameters or groups. Keys of a group besides those below: ``transposed`` and ``groups``, how the
@@ -141,7 +141,23 @@ class AngularMuon(Optimizer):
         for group in self.param_groups:
             for key, value in self.defaults.items():
                 group.setdefault(key, False if key == "turn" else value)
+            group["capturable"] = group["capturable"] and all(p.is_cuda for p in group["params"])
             _make_capturable(group)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a state, as torch's optimizers do.
+
+        Whether steps may be captured is not taken from it, since it may be of another machine. What was captured before
+        knows nothing of the rates in it: capture anew.
+        """
+        groups = state_dict["param_groups"]
+        if len(groups) == len(self.param_groups):  # else torch has its say
+            mine = [group["capturable"] for group in self.param_groups]
+            groups = [group | {"capturable": own} for group, own in zip(groups, mine, strict=True)]
+        super().load_state_dict(state_dict | {"param_groups": groups})
+        for group in self.param_groups:
+            if not group["capturable"]:
+                _make_uncapturable(group, self.state)
 
     @overload
     def step(self, closure: None = ...) -> None: ...
@@ -269,6 +285,15 @@ def _check(group: dict[str, Any]) -> None:
     check_count("groups", group["groups"], 1)
 
 
+def _make_uncapturable(group: dict[str, Any], state: Mapping[Any, dict[str, Any]]) -> None:
+    """Take what a captured step had on a GPU to the host, which is to read it without waiting."""
+    if isinstance(group["lr"], Tensor) and group["lr"].device.type != "cpu":
+        group["lr"] = float(group["lr"])
+    for parameter in group["params"]:
+        if "step" in state.get(parameter, {}):
+            state[parameter]["step"] = state[parameter]["step"].cpu()
+
+
 def _make_capturable(group: dict[str, Any]) -> None:
     """Keep the rate of a capturable group on the device, where a captured graph reads it."""
     if not (group["capturable"] and group["params"]):
@@ -279,6 +304,5 @@ def _make_capturable(group: dict[str, Any]) -> None:
             f"capturable is for parameters on a GPU, got one on {elsewhere.device}; move the model there before its "
             "optimizer is built"
         )
-    device = group["params"][0].device
-    if not isinstance(group["lr"], Tensor) or group["lr"].device != device:
-        group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32, device=device)
+    # A tensor of its own: groups that were given one rate would share what one of them is set to.
+    group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32).to(group["params"][0].device, copy=True)

@@ -417,3 +417,28 @@ def test_a_graph_is_captured_on_a_gpu_alone() -> None:
     assert len(optimizer.param_groups) == groups
     with pytest.raises(TypeError, match="capturable"):
         optimizer_of(mixed_net(), capturable=1)
+
+
+def test_a_state_of_captured_steps_goes_on_without() -> None:
+    net, ends = mixed_net(), []
+    for captured in (False, True):
+        model = copy.deepcopy(net)
+        optimizer = optimizer_of(model)
+        train(model, optimizer, mixed_batch(), 2)
+        state = optimizer.state_dict()
+        for group in state["param_groups"] if captured else ():  # as it would be of a GPU
+            group |= {"capturable": True, "lr": torch.tensor(group["lr"])}
+        resumed = optimizer_of(model)
+        resumed.load_state_dict(copy.deepcopy(state))
+        assert not any(group["capturable"] for group in resumed.param_groups)
+        train(model, resumed, mixed_batch(), 2)
+        ends.append([p.detach() for p in model.parameters()])
+    for one, other in zip(*ends, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_a_state_that_does_not_fit_is_refused_in_torchs_words() -> None:
+    state = optimizer_of(mixed_net()).state_dict()
+    state["param_groups"] = state["param_groups"][:1]
+    with pytest.raises(ValueError, match="different number of parameter groups"):
+        optimizer_of(mixed_net()).load_state_dict(state)

@@ -11,7 +11,9 @@ from torch.nn import functional as F
 
 import cwn_lite as cwn
 from benchmarks import timing
+from cwn_lite import fast
 
+plan = pytest.importorskip("cwn_lite.kernel", reason="Triton is made for Linux alone").plan
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 GPU = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -258,3 +260,44 @@ def as_a_graph(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
         return loss
 
     return replay
+
+
+def test_the_kernel_is_what_projects(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("a weight was left by the kernel")
+
+    for other in ("project_", "project_dense_", "project_together_"):
+        monkeypatch.setattr(fast, other, refused)
+    model = network().to(GPU)
+    optimizer = sgd(model)
+    constraint = cwn.constrain(optimizer, model)
+    one_step(model, optimizer)()
+    assert constraint.violation() < 1e-5
+
+
+def test_a_graph_keeps_the_tables_that_it_reads() -> None:
+    model = network().to(GPU)
+    optimizer = sgd(model)
+    constraint = cwn.constrain(optimizer, model)
+    replay = as_a_graph(one_step(model, optimizer))
+    plan.cache_clear()
+    gc.collect()
+    taken = [torch.full((1 << 10,), -1, dtype=torch.int64, device=GPU) for _ in range(64)]
+    for _ in range(3):
+        replay()
+    assert constraint.violation() < 1e-5
+    assert len(taken) == 64
+
+
+def test_a_state_of_called_steps_can_be_captured() -> None:
+    model = network().to(GPU)
+    called = angular(model)
+    one_step(model, called)()
+    optimizer = cwn.AngularMuon(cwn.angular_groups(model), capturable=True)
+    optimizer.load_state_dict(called.state_dict())
+    replay = as_a_graph(one_step(model, optimizer))
+    assert replay().item() < 10
+    back = angular(model)
+    back.load_state_dict(optimizer.state_dict())
+    one_step(model, back)()
+    assert all(p.isfinite().all() for p in model.parameters())

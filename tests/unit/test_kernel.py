@@ -23,6 +23,9 @@ def rows_of_every_kind(dtype: torch.dtype) -> list[Tensor]:
     weights = [torch.randn(6, 27), torch.randn(4, 32), torch.randn(3, 2), torch.randn(2, 600) * 3 + 7]
     weights[0][1], weights[0][2], weights[0][3, 4], weights[0][4, 4] = 0, 5, torch.nan, torch.inf
     weights[0][5] = 1000 + 0.01 * weights[0][5]
+    # Alike but for a NaN: no row to be given a new direction.
+    weights += [torch.tensor([[5, torch.nan, 5, 5], [0, torch.nan, 0, 0]]), torch.tensor([[torch.nan, 5]])]
+    weights += [torch.randn(3, 1025), torch.randn(2, 5000), torch.randn(1, kernel.LONGEST)]
     tiny = torch.finfo(dtype).tiny
     weights[1][0] *= 8 * tiny
     weights[1][1] *= torch.finfo(dtype).max / 8
@@ -35,7 +38,7 @@ def rows_of_every_kind(dtype: torch.dtype) -> list[Tensor]:
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the kernel take weights on a CPU, where there is no GPU."""
     if DEVICE.type == "cpu":
-        monkeypatch.setattr(kernel, "takes", lambda device: True)
+        monkeypatch.setattr(kernel, "takes", lambda device, dtype: dtype in kernel._DTYPES)
     kernel.plan.cache_clear()
     yield
     kernel.plan.cache_clear()
@@ -97,6 +100,8 @@ def test_what_it_leaves() -> None:
         nn.Linear(4, 4, device=DEVICE),
     ]
     layers[4].weight = nn.Parameter(torch.empty(0, 4, device=DEVICE))
+    with torch.inference_mode():
+        layers.append(nn.Linear(4, 4, device=DEVICE))
     before = [layer.weight.detach().clone() for layer in layers]
     left = kernel.project_what_fits_(layers, 2.0, centralize=True, spherize=True)
     assert left == layers[1:]
@@ -143,3 +148,19 @@ def test_weights_on_a_cpu_are_projected_as_before(monkeypatch: pytest.MonkeyPatc
     layer = nn.Linear(8, 2)
     fast.project_modules_([layer], 2.0, centralize=True, spherize=True)
     torch.testing.assert_close(layer.weight.detach().square().sum(1), torch.full((2,), 2.0))
+
+
+def test_it_gives_way_where_it_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel.can_launch.cache_clear()
+    assert kernel.can_launch(DEVICE, torch.float32)
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("Failed to find C compiler")
+
+    for broken, words in ((fails, "Failed to find C compiler"), (lambda *_: None, "something else")):
+        kernel.can_launch.cache_clear()
+        monkeypatch.setattr(kernel, "_start", broken)
+        with pytest.warns(UserWarning, match=f"projected by PyTorch's operations.*{words}"):
+            assert not kernel.can_launch(DEVICE, torch.float32)
+        assert not kernel.can_launch(DEVICE, torch.float32)  # said once
+    kernel.can_launch.cache_clear()

@@ -209,14 +209,13 @@ def check_one_kind(runs: Sequence[Result]) -> None:
     A seed is a block: with another seed all runs may be of another precision, since differences are taken within it.
 
     Raises:
-        LabError: float32 and bfloat16 at one seed, or in recipes that share none; batch norm over whole batches and
-            over parts of them.
+        LabError: float32 and bfloat16 at one seed, or one recipe in a precision that another was not run in; batch
+            norm over whole batches and over parts of them.
     """
-    at = {seed: [run for run in runs if run.seed == seed] for seed in {run.seed for run in runs}}
-    for seed, block in at.items():
-        _check_same(f"precisions at seed {seed}", block, precision_of)
-    recipes = {run.recipe_sha for run in runs}
-    if len(recipes) > 1 and all(len(block) == 1 for block in at.values()):  # nothing is compared within a block
+    for seed in {run.seed for run in runs}:
+        _check_same("precisions at a seed", [run for run in runs if run.seed == seed], precision_of)
+    by_recipe = {sha: [run for run in runs if run.recipe_sha == sha] for sha in {run.recipe_sha for run in runs}}
+    if len({precisions(own, among=1) for own in by_recipe.values()}) > 1:
         _check_same("precisions", runs, precision_of)
     # With several processes each takes its batch statistics over its own part of the batch.
     batched = [run for run in runs if run.method in ("bn", "ws+bn")]
@@ -235,10 +234,10 @@ def precision_of(run: Result) -> str:
     return str(run.env.get("precision"))
 
 
-def precisions(runs: Iterable[Result]) -> str:
-    """Return what a table says of runs that were made with more than one arithmetic, else nothing."""
+def precisions(runs: Iterable[Result], among: int = 2) -> str:
+    """Return in words the arithmetics of runs, or nothing of fewer than ``among``."""
     found = sorted({precision_of(run).removesuffix(" autocast") for run in runs})
-    return " and ".join(found) if len(found) > 1 else ""
+    return " and ".join(found) if len(found) >= among else ""
 
 
 def _row(name: str, group: list[Result], paper: dict[str, Any]) -> Row:
