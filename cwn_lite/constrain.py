@@ -179,10 +179,11 @@ class Constraint:
     def compile(self, **options: Any) -> None:
         """Let torch compile the projection, in place, as :meth:`torch.nn.Module.compile` does a module.
 
-        It is for weights that the kernel of this library does not take: on GPUs without Triton or of other makers, or
-        in float64. A weight is then read and written in one kernel, where plain PyTorch makes some twenty passes. One
-        kernel serves all shapes of a dtype. It is made at the next projection, which takes seconds. Results differ by
-        rounding. Weights on a CPU are projected as before: in blocks, in one pass over memory.
+        It is for dense weights that the library's own kernel does not take: in float64, with rows longer than 2^15
+        numbers, or on devices of other kinds that torch compiles for. A weight is then read and written in one kernel,
+        where plain PyTorch makes some twenty passes. One kernel serves all shapes of a dtype. It is made at the next
+        projection, which takes seconds. Results differ by rounding. Weights on a CPU are projected as before: in
+        blocks, in one pass over memory.
 
         This call is one per fan-in and step. ``torch.compile(optimizer.step)`` takes optimizer and projection together
         instead, in as many calls as torch splits a step into; it makes code for the weights that get gradients, and

@@ -43,10 +43,10 @@ SETTINGS = {
     "resnet20": f"ResNet-20, {_CIFAR}, 10,000 images, 6 epochs",
     "resnet20-half": f"ResNet-20 at half the side, {_CIFAR}, 10,000 images, 6 epochs",
     "resnet20-all": f"ResNet-20 on all images, at half the side, {_CIFAR}, 6 epochs",
-    "resnet18": "torchvision's ResNet-18, Imagenette at 64 pixels, 5 epochs",
+    "resnet18": "torchvision's ResNet-18 for 5 epochs, Imagenette at 64 pixels",
     "cnn": f"9-layer CNN, {_CIFAR}, 30 epochs",
     "points": "DGCNN at a quarter of its width, generated shapes",
-    "imagenette": "torchvision's ResNet-18, Imagenette at 64 pixels, 3 epochs",
+    "imagenette": "torchvision's ResNet-18 for 3 epochs, Imagenette at 64 pixels",
 }
 """Setting -> network, data and length, in words."""
 
