@@ -149,6 +149,9 @@ class AngularMuon(Optimizer):
 
         Whether steps may be captured is not taken from it, since it may be of another machine. What was captured before
         knows nothing of the rates in it: capture anew.
+
+        Args:
+            state_dict: what :meth:`state_dict` returned.
         """
         groups = state_dict["param_groups"]
         if len(groups) == len(self.param_groups):  # else torch has its say
