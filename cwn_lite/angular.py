@@ -151,7 +151,7 @@ class AngularMuon(Optimizer):
         knows nothing of the rates in it: capture anew.
 
         Args:
-            state_dict: what :meth:`state_dict` returned.
+            state_dict: what ``state_dict()`` returned.
         """
         groups = state_dict["param_groups"]
         if len(groups) == len(self.param_groups):  # else torch has its say
