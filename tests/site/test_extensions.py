@@ -261,7 +261,8 @@ def test_the_readme_has_the_results() -> None:
 
 def test_a_row_counts_every_seed() -> None:
     def run(seed: int, status: str, error: float = 4.0) -> Any:
-        return SimpleNamespace(name="x", method="ours", seed=seed, status=status, test_error=error, env={})
+        known = {"name": "x", "recipe_sha": "x", "method": "ours", "env": {}}
+        return SimpleNamespace(seed=seed, status=status, test_error=error, **known)
 
     well, lost = [run(0, "done"), run(1, "done", 6.0)], [run(2, "diverged")]
     rows = finals_table({"angular-resnet20-printed": well + lost}).splitlines()
