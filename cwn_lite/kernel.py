@@ -106,9 +106,8 @@ def project_what_fits_(
     for launch in launches:
         _keep(launch.table)
         _start(launch, c, centralize, spherize)
-    if launches:
-        for w in weights:  # what autograd sees of a change that torch did not make
-            torch.autograd.graph.increment_version(w)
+    for i in set(range(len(weights))).difference(left):  # what autograd sees of a change that torch did not make
+        torch.autograd.graph.increment_version(weights[i])
     return [modules[i] for i in left]
 
 
