@@ -12,7 +12,7 @@ from torch.optim.adamw import adamw
 from cwn_lite.checks import check_bool, check_count, check_nonnegative, check_real_dense
 from cwn_lite.rows import Layout, copy_rows_, local_part, row_length, to_rows
 from cwn_lite.sharded import copy_whole_, gathered, whole
-from cwn_lite.turning import turned
+from cwn_lite.turning import turn
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
@@ -35,9 +35,10 @@ class AngularMuon(Optimizer):
     non-finite stays where it is, with its momentum decayed. The host never waits for a GPU, on which the products of
     the orthogonalization are in bfloat16.
 
-    A step is some hundred calls for each shape of weight, for which a fast GPU waits. With ``capturable`` it can be
-    captured as a CUDA graph, alone or with the whole training step, and is one call then. Rates become tensors on the
-    GPU: a graph follows what schedulers, or ``fill_``, write into them. Momenta stay those of the recording.
+    A step that orthogonalizes is some hundred calls for each shape of weight, for which a fast GPU waits. With
+    ``capturable`` it can be captured as a CUDA graph, alone or with the whole training step, and is one call then.
+    Rates become tensors on the GPU: a graph follows what schedulers, or ``fill_``, write into them. Momenta stay those
+    of the recording. Without a graph, ``orthogonalize_every`` spares most of these calls.
 
     Args:
         params: parameters or groups. Keys of a group besides those below: ``transposed`` and ``groups``, how the
@@ -47,6 +48,8 @@ class AngularMuon(Optimizer):
         nesterov: look ahead by one step of momentum.
         coherence_decay: strength of the pull that keeps the rows of a weight from agreeing.
         centralize: rows of turning groups are to keep zero mean.
+        orthogonalize_every: a new direction is computed at each so many steps of a weight, the first included, and
+            held in between, where a step then costs about what SGD's does. It takes one more copy of the weights.
         turn: default of the key; without groups, whether all parameters turn.
         betas: of AdamW.
         eps: of AdamW.
@@ -80,6 +83,7 @@ class AngularMuon(Optimizer):
         nesterov: bool = True,
         coherence_decay: float = 1.0,
         centralize: bool = True,
+        orthogonalize_every: int = 1,
         turn: bool = True,
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
@@ -92,6 +96,7 @@ class AngularMuon(Optimizer):
             "nesterov": nesterov,
             "coherence_decay": coherence_decay,
             "centralize": centralize,
+            "orthogonalize_every": orthogonalize_every,
             "turn": turn,
             "transposed": False,
             "groups": 1,
@@ -157,6 +162,8 @@ class AngularMuon(Optimizer):
         if len(groups) == len(self.param_groups):  # else torch has its say
             mine = [group["capturable"] for group in self.param_groups]
             groups = [group | {"capturable": own} for group, own in zip(groups, mine, strict=True)]
+            for group in groups:
+                _check({**self.defaults, "turn": False, **group})
         super().load_state_dict(state_dict | {"param_groups": groups})
         for group in self.param_groups:
             if not group["capturable"]:
@@ -199,47 +206,79 @@ class AngularMuon(Optimizer):
     def _turn(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         """Turn weights; those of one shape together."""
         stored: Layout = {"transposed": group["transposed"], "groups": group["groups"]}
-        alike: dict[tuple[object, ...], list[Tensor]] = defaultdict(list)
+        alike: dict[tuple[Any, ...], list[Tensor]] = defaultdict(list)
+        for weight, due in zip(weights, self._due(weights, group), strict=True):
+            alike[due, weight.shape, weight.dtype, weight.device, hasattr(weight, "placements")].append(weight)
+        for (due, *_), same in alike.items():
+            grads, moved = self._gradients(same, stored)
+            momenta = self._accumulate(same, grads, group, stored)
+            if due:
+                ahead = momenta.mul_(group["momentum"]).add_(grads) if group["nesterov"] else momenta
+                self._turn_anew(same, torch.where(moved, ahead, 0.0), group, stored)
+            else:
+                self._turn_on(same, moved, group, stored)
+
+    def _due(self, weights: list[Tensor], group: dict[str, Any]) -> list[bool]:
+        """Return for each weight whether this is a step that orthogonalizes."""
+        if group["orthogonalize_every"] == 1:
+            return [True] * len(weights)
         for weight in weights:
-            alike[weight.shape, weight.dtype, weight.device, hasattr(weight, "placements")].append(weight)
-        for same in alike.values():
-            directions = self._directions(same, group, stored)
-            rows = torch.stack([to_rows(whole(weight), **stored) for weight in same])
-            # Each group of a grouped convolution is a matrix of its own.
-            split = (group["groups"], -1)
-            new = turned(
+            state = self.state[weight]
+            if "held_turn" not in state:
+                state["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
+                state["held_turn"] = torch.zeros_like(weight, memory_format=torch.preserve_format)
+            state["step"] += 1
+        return [int(self.state[weight]["step"] - 1) % group["orthogonalize_every"] == 0 for weight in weights]
+
+    def _turn_anew(self, weights: list[Tensor], directions: Tensor, group: dict[str, Any], stored: Layout) -> None:
+        """Orthogonalize directions, ``(k, rows, n)``, and turn weights against them."""
+        if hasattr(weights[0], "placements"):
+            directions = torch.stack([gathered(w, d, stored) for w, d in zip(weights, directions, strict=True)])
+        rows = torch.stack([to_rows(whole(weight), **stored) for weight in weights])
+        split = (group["groups"], -1)  # each group of a grouped convolution is a matrix of its own
+        with torch.autocast(rows.device.type, enabled=False):
+            turns = turn(
                 rows.unflatten(1, split),
                 directions.unflatten(1, split),
                 group["lr"],
                 coherence_decay=group["coherence_decay"],
                 centralize=group["centralize"],
                 dtype=torch.bfloat16 if rows.is_cuda else None,
-            )
-            for weight, mine in zip(same, new.flatten(1, 2), strict=True):
-                copy_whole_(weight, mine, **stored)
+            ).flatten(1, 2)
+            new = rows - group["lr"] * turns
+        for weight, mine, held in zip(weights, new, turns, strict=True):
+            copy_whole_(weight, mine, **stored)
+            if group["orthogonalize_every"] > 1:
+                copy_whole_(self.state[weight]["held_turn"], held, **stored)
 
-    def _directions(self, weights: list[Tensor], group: dict[str, Any], stored: Layout) -> Tensor:
-        """Return the momenta of weights of one shape, ``(k, rows, n)``, zero in rows that have no usable gradient."""
+    def _turn_on(self, weights: list[Tensor], moved: Tensor, group: dict[str, Any], stored: Layout) -> None:
+        """Turn weights as at the step that orthogonalized last; each process its own rows."""
+        for weight, usable in zip(weights, moved, strict=True):
+            mine = local_part(weight, transposed=stored["transposed"])
+            held = local_part(self.state[weight]["held_turn"], transposed=stored["transposed"])
+            turns = torch.where(usable, to_rows(held, **stored), 0.0)
+            copy_rows_(mine, to_rows(mine, **stored) - group["lr"] * turns, **stored)
+
+    def _gradients(self, weights: list[Tensor], stored: Layout) -> tuple[Tensor, Tensor]:
+        """Return the rows of gradients of weights of one shape, ``(k, rows, n)``, and which of them are of use."""
+        parts = [local_part(w.grad, transposed=stored["transposed"]) for w in weights if w.grad is not None]
+        grads = torch.stack([to_rows(part, **stored) for part in parts])
+        largest = grads.abs().amax(-1, keepdim=True)
+        moved = (largest > 0) & largest.isfinite()
+        return torch.where(moved, grads, 0.0), moved
+
+    def _accumulate(self, weights: list[Tensor], grads: Tensor, group: dict[str, Any], stored: Layout) -> Tensor:
+        """Add gradients to the momenta and return them, ``(k, rows, n)``."""
         buffers = []
         for weight in weights:
             state = self.state[weight]
             if "momentum_buffer" not in state:
                 state["momentum_buffer"] = torch.zeros_like(weight, memory_format=torch.preserve_format)
             buffers.append(local_part(state["momentum_buffer"], transposed=stored["transposed"]))
-        parts = [local_part(w.grad, transposed=stored["transposed"]) for w in weights if w.grad is not None]
-        grads = torch.stack([to_rows(part, **stored) for part in parts])
-        largest = grads.abs().amax(-1, keepdim=True)
-        moved = (largest > 0) & largest.isfinite()
-        grads = torch.where(moved, grads, 0.0)
         momenta = torch.stack([to_rows(buffer, **stored) for buffer in buffers]).mul_(group["momentum"]).add_(grads)
         momenta = torch.where(momenta.isfinite(), momenta, grads)  # a sum that overflowed would stay infinite
         for buffer, momentum in zip(buffers, momenta, strict=True):
             copy_rows_(buffer, momentum, **stored)
-        if group["nesterov"]:
-            momenta = momenta.mul_(group["momentum"]).add_(grads)
-        momenta = torch.where(moved, momenta, 0.0)
-        if hasattr(weights[0], "placements"):
-            momenta = torch.stack([gathered(w, m, stored) for w, m in zip(weights, momenta, strict=True)])
         return momenta
 
     def _adapt(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
@@ -286,6 +325,12 @@ def _check(group: dict[str, Any]) -> None:
     for key in ("nesterov", "centralize", "turn", "transposed", "capturable"):
         check_bool(key, group[key])
     check_count("groups", group["groups"], 1)
+    every = check_count("orthogonalize_every", group["orthogonalize_every"], 1)
+    if group["turn"] and group["capturable"] and every > 1:
+        raise ValueError(
+            f"orthogonalize_every={every} with capturable: the steps of a captured graph are all alike, and only each "
+            f"{every}th would orthogonalize; choose one of the two"
+        )
 
 
 def _make_uncapturable(group: dict[str, Any], state: Mapping[Any, dict[str, Any]]) -> None:

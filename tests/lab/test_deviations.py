@@ -57,7 +57,7 @@ def test_every_change_is_named() -> None:
         "decay_scale_bias": (True, "decay of scale and bias, too"),
     }
     elsewhere = {"kind", "residual", "residual_alpha", "residual_gamma", "groups", "ws_gain"}
-    elsewhere |= {"rest", "coherence_decay"}  # said with the steps
+    elsewhere |= {"rest", "coherence_decay", "orthogonalize_every"}  # of angular steps: said with them
     elsewhere |= {"points", "k", "dropout", "final_lr"}  # of point clouds: test_points.py
     elsewhere |= {"side"}  # of photographs: test_photographs.py
     records = [record for kinds in (DATA, NETS, METHODS, STEPS) for record in kinds.values()]

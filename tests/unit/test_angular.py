@@ -442,3 +442,88 @@ def test_a_state_that_does_not_fit_is_refused_in_torchs_words() -> None:
     state["param_groups"] = state["param_groups"][:1]
     with pytest.raises(ValueError, match="different number of parameter groups"):
         optimizer_of(mixed_net()).load_state_dict(state)
+
+
+def differences(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> list[dict[str, Tensor]]:
+    """What steps add to the weights that turn, without a projection."""
+    found = []
+    for _ in range(steps):
+        before = copy.deepcopy(model)
+        train(model, optimizer, mixed_batch(), 1)
+        found.append({n: (model.get_parameter(n) - before.get_parameter(n)).detach() for n in MIXED_ROWS})
+    return found
+
+
+def test_a_direction_is_held_for_as_many_steps_as_asked_for() -> None:
+    model = mixed_net()
+    optimizer = optimizer_of(model, orthogonalize_every=3)
+    steps = differences(model, optimizer, 3)
+    twin = copy.deepcopy(model)
+    each = optimizer_of(twin)
+    state = copy.deepcopy(optimizer.state_dict())
+    for group in state["param_groups"]:
+        group["orthogonalize_every"] = 1
+    each.load_state_dict(state)
+    steps += differences(model, optimizer, 3)
+    (anew,) = differences(twin, each, 1)
+    for name in MIXED_ROWS:
+        first, second, third, fourth, fifth, sixth = (step[name] for step in steps)
+        for held, own in ((second, first), (third, first), (fifth, fourth), (sixth, fourth)):
+            torch.testing.assert_close(held, own, msg=name)
+        torch.testing.assert_close(fourth, anew[name], rtol=0, atol=0, msg="momentum of all gradients, held or not")
+        assert (fourth - first).norm() > 0.05 * first.norm()
+
+
+def test_held_directions_follow_the_rate_and_leave_rows_without_usable_gradient() -> None:
+    model = mixed_net()
+    optimizer = optimizer_of(model, orthogonalize_every=4)
+    (first,) = differences(model, optimizer, 1)
+    for group in optimizer.param_groups:
+        group["lr"] *= 0.5
+    (second,) = differences(model, optimizer, 1)
+    torch.testing.assert_close(second["0.weight"], 0.5 * first["0.weight"])
+    for value in (0.0, math.nan, math.inf):
+        optimizer.zero_grad()
+        F.cross_entropy(model(mixed_batch()[0]), mixed_batch()[1]).backward()
+        assert model[0].weight.grad is not None
+        model[0].weight.grad[1] = value
+        before = model[0].weight.detach().clone()
+        optimizer.step()
+        moved = (model[0].weight.detach() - before).flatten(1).norm(dim=1)
+        assert moved[1] == 0 and (moved[[0, 2, 3]] > 1e-3).all()
+
+
+def test_a_resumed_run_holds_what_was_held() -> None:
+    model = mixed_net()
+    optimizer = optimizer_of(model, orthogonalize_every=3)
+    cwn.constrain(optimizer, model)
+    train(model, optimizer, mixed_batch(), 2)
+    resumed = mixed_net()
+    resumed_optimizer = optimizer_of(resumed)
+    cwn.constrain(resumed_optimizer, resumed)
+    checkpoint = saved_and_loaded(model, optimizer)
+    resumed.load_state_dict(checkpoint["model"])
+    resumed_optimizer.load_state_dict(checkpoint["optimizer"])
+    train(model, optimizer, mixed_batch(), 3)
+    train(resumed, resumed_optimizer, mixed_batch(), 3)
+    for weight, expected in zip(resumed.parameters(), model.parameters(), strict=True):
+        assert torch.equal(weight, expected)
+
+
+def test_a_weight_that_joins_later_turns_at_once() -> None:
+    early, late = nn.Parameter(torch.randn(4, 8)), nn.Parameter(torch.randn(4, 8))
+    optimizer = cwn.AngularMuon([early, late], orthogonalize_every=3)
+    for step in range(5):
+        early.grad, late.grad = torch.randn(4, 8), torch.randn(4, 8) if step else None
+        before = late.detach().clone()
+        optimizer.step()
+        assert torch.equal(late, before) == (step == 0)
+
+
+def test_held_directions_and_captured_steps_exclude_each_other() -> None:
+    with refused(ValueError, "orthogonalize_every=4", "capturable"):
+        optimizer_of(mixed_net(), orthogonalize_every=4, capturable=True)
+    with refused(ValueError, "orthogonalize_every", "0"):
+        optimizer_of(mixed_net(), orthogonalize_every=0)
+    with refused(TypeError, "orthogonalize_every"):
+        optimizer_of(mixed_net(), orthogonalize_every=2.0)

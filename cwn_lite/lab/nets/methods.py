@@ -124,12 +124,18 @@ def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.
         # One kernel for all parameters on a GPU; on a CPU torch's default, with which the recorded runs were made.
         fused = True if device.type == "cuda" else None
         return torch.optim.SGD(_groups(model, steps), lr=steps.lr, momentum=steps.momentum, fused=fused)
+    options: dict[str, Any] = {
+        "lr": steps.lr,
+        "momentum": steps.momentum,
+        "coherence_decay": steps.coherence_decay,
+        "orthogonalize_every": steps.orthogonalize_every,
+    }
     if isinstance(recipe.net, nets.MobileNetV2):  # grouped convolutions have groups of parameters of their own
         centred = _centralize(method) if isinstance(method, parts.CWO) else False
         groups = cwn.angular_groups(
             model, steps.lr, rest=steps.rest, weight_decay=steps.weight_decay, centralize=centred
         )
-        return cwn.AngularMuon(groups, momentum=steps.momentum, coherence_decay=steps.coherence_decay)
+        return cwn.AngularMuon(groups, **options)
     turning = [trained_weight(layer) for layer in normalized_layers(model)]
     turns = {id(weight) for weight in turning}
     groups = _decayed_and_free(model, steps.weight_decay)
@@ -138,7 +144,7 @@ def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.
         group |= {"turn": False, "rate": steps.rest}
     centred = isinstance(method, parts.CWO) and method.centralize
     groups.insert(0, {"params": turning, "turn": True, "centralize": centred, "weight_decay": 0.0})
-    return cwn.AngularMuon(groups, lr=steps.lr, momentum=steps.momentum, coherence_decay=steps.coherence_decay)
+    return cwn.AngularMuon(groups, **options)
 
 
 def _constrain(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> cwn.Constraint | None:

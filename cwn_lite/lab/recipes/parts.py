@@ -236,6 +236,7 @@ class Angular(Training):
         kind: ``angular``; all others as for :class:`Training`. Weight decay acts on the classifier alone.
         rest: rate of AdamW as a multiple of ``lr``.
         coherence_decay: strength of the pull that keeps rows from agreeing.
+        orthogonalize_every: a new direction at each so many steps, held in between.
     """
 
     IMPLIED: ClassVar[dict[str, Any]] = {"decay_scale_bias": False}
@@ -243,6 +244,7 @@ class Angular(Training):
     kind: str = "angular"
     rest: float = field(default=0.2, metadata={"above": 0, "later": True})
     coherence_decay: float = field(default=1.0, metadata={"least": 0, "later": True})
+    orthogonalize_every: int = field(default=1, metadata={"above": 0, "later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
