@@ -55,9 +55,11 @@ def test_a_shared_run_keeps_what_shares_its_gradients(
     assert trainer._network is wrapped and not trainer.compiled
 
 
-def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def torchrun(
+    folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "cwn_lite.lab")
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "cwn_lite.lab", *arguments]
+    command += [*program, *arguments]
     if arguments[0] != "list":
         command += ["--out", str(folder / "out"), "--runs", str(folder / "runs")]
         command += ["--device", "cpu", "--threads", "1", "--quiet"]
@@ -85,11 +87,21 @@ def test_two_processes_make_one_result(name: str, digits: Dataset, options: Opti
         assert first["train_loss"] != pytest.approx(expected["train_loss"], rel=1e-4)
 
 
+SLOW_LEADER = """
+import os, sys, time
+from cwn_lite.lab.__main__ import main
+time.sleep(3 if os.environ["RANK"] == "0" else 0)
+sys.exit(main())
+"""
+
+
 @pytest.mark.slow
 def test_a_refusal_of_the_leader_stops_all(tmp_path: Path) -> None:
-    done = torchrun(tmp_path, "fill", "--minutes", "1")
+    script = tmp_path / "slow_leader.py"
+    script.write_text(SLOW_LEADER)
+    done = torchrun(tmp_path, "fill", "--minutes", "1", program=(str(script),))
     assert done.returncode != 0
-    assert done.stderr.count("error: fill under torchrun") == 1
+    assert done.stderr.count("error: fill under torchrun") == 1, "torchrun does not stop it before it has spoken"
     (tmp_path / "out").write_text("a file, where a folder should be")
     done = torchrun(tmp_path, "run", "digits-bn")
     assert done.returncode != 0
