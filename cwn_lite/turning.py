@@ -63,52 +63,26 @@ def turned(
     if not rows.numel():
         return rows.clone()
     with torch.autocast(rows.device.type, enabled=False):
-        step = turn(rows, direction, lr, coherence_decay=coherence_decay, centralize=centralize, dtype=dtype)
-        new: Tensor = rows - lr * step
-    return new.to(rows.dtype)
-
-
-def turn(
-    rows: Tensor,
-    direction: Tensor,
-    lr: float | Tensor,
-    *,
-    coherence_decay: float,
-    centralize: bool,
-    dtype: torch.dtype | None,
-) -> Tensor:
-    """Return what :func:`turned` takes off of ``rows``, over ``lr``: ``‖W‖_F O / √r + κ W Wᵀ W / (c ρ²)``.
-
-    Args:
-        rows: as for :func:`turned`, and not empty.
-        direction: likewise.
-        lr: how far the step will go, which shortens a pull that would flip rows.
-        coherence_decay: likewise.
-        centralize: likewise.
-        dtype: likewise.
-
-    Returns:
-        ``(..., out, n)`` in float32 or better.
-    """
-    wide = torch.promote_types(rows.dtype, torch.float32)
-    w, d = rows.to(wide), direction.to(wide)
-    largest = d.abs().amax(-1, keepdim=True)
-    moved = (largest > 0) & largest.isfinite()
-    d = torch.where(moved, d, 0.0)
-    if centralize:
-        d = d - d.mean(-1, keepdim=True)
-    square = w.square().sum(-1, keepdim=True)
-    unit = w * square.rsqrt().nan_to_num(posinf=0.0)
-    d = d - unit * (unit * d).sum(-1, keepdim=True)
-    step = orthogonalize(torch.where(moved, d, 0.0), dtype=dtype)
-    # Of the rows that move: the others take no part in the length.
-    length = torch.where(moved, square, 0.0).sum((-2, -1), keepdim=True)
-    rank = moved.sum((-2, -1), keepdim=True).clamp(1, w.shape[-1])
-    step = step * (length / rank).sqrt()
-    if coherence_decay:
-        pull = _pull(w, square, lr, coherence_decay)
-        step = step + torch.where(moved, pull, 0.0)
-    return step
+        wide = torch.promote_types(rows.dtype, torch.float32)
+        w, d = rows.to(wide), direction.to(wide)
+        largest = d.abs().amax(-1, keepdim=True)
+        moved = (largest > 0) & largest.isfinite()
+        d = torch.where(moved, d, 0.0)
+        if centralize:
+            d = d - d.mean(-1, keepdim=True)
+        square = w.square().sum(-1, keepdim=True)
+        unit = w * square.rsqrt().nan_to_num(posinf=0.0)
+        d = d - unit * (unit * d).sum(-1, keepdim=True)
+        step = orthogonalize(torch.where(moved, d, 0.0), dtype=dtype)
+        # Of the rows that move: the others take no part in the length.
+        length = torch.where(moved, square, 0.0).sum((-2, -1), keepdim=True)
+        rank = moved.sum((-2, -1), keepdim=True).clamp(1, w.shape[-1])
+        step = step * (length / rank).sqrt()
+        if coherence_decay:
+            pull = _pull(w, square, lr, coherence_decay)
+            step = step + torch.where(moved, pull, 0.0)
+        new: Tensor = w - lr * step
+        return new.to(rows.dtype)
 
 
 def _check(rows: Tensor, direction: Tensor, coherence_decay: float) -> None:
