@@ -1,7 +1,7 @@
 """An optimizer whose rate on weight matrices is an angle: orthogonalized momentum there, AdamW for the rest."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, overload
 
 import torch
@@ -9,10 +9,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
+from cwn_lite.capture import make_capturable, make_uncapturable
 from cwn_lite.checks import check_bool, check_count, check_nonnegative, check_real_dense
+from cwn_lite.holding import Held, turn_and_hold, turn_as_held
 from cwn_lite.rows import Layout, copy_rows_, local_part, row_length, to_rows
 from cwn_lite.sharded import copy_whole_, gathered, whole
-from cwn_lite.turning import turn
+from cwn_lite.turning import Tangent, turn
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
@@ -48,8 +50,8 @@ class AngularMuon(Optimizer):
         nesterov: look ahead by one step of momentum.
         coherence_decay: strength of the pull that keeps the rows of a weight from agreeing.
         centralize: rows of turning groups are to keep zero mean.
-        orthogonalize_every: a new direction is computed at each so many steps of a weight, the first included, and
-            held in between, where a step then costs about what SGD's does. It takes one more copy of the weights.
+        orthogonalize_every: what orthogonalizes a direction, the inverse root of its Gram matrix, is computed at each
+            so many steps of a weight and held in between, and so is the pull. It takes one more copy of the weights.
         turn: default of the key; without groups, whether all parameters turn.
         betas: of AdamW.
         eps: of AdamW.
@@ -135,7 +137,7 @@ class AngularMuon(Optimizer):
             param_group = param_group | {"params": held}
         super().add_param_group(param_group)
         try:
-            _make_capturable(self.param_groups[-1])
+            make_capturable(self.param_groups[-1])
         except ValueError:
             self.param_groups.pop()
             raise
@@ -147,7 +149,7 @@ class AngularMuon(Optimizer):
             for key, value in self.defaults.items():
                 group.setdefault(key, False if key == "turn" else value)
             group["capturable"] = group["capturable"] and all(p.is_cuda for p in group["params"])
-            _make_capturable(group)
+            make_capturable(group)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state, as torch's optimizers do.
@@ -167,7 +169,7 @@ class AngularMuon(Optimizer):
         super().load_state_dict(state_dict | {"param_groups": groups})
         for group in self.param_groups:
             if not group["capturable"]:
-                _make_uncapturable(group, self.state)
+                make_uncapturable(group, self.state)
 
     @overload
     def step(self, closure: None = ...) -> None: ...
@@ -188,9 +190,11 @@ class AngularMuon(Optimizer):
         if any(p.grad.layout != torch.strided for held in moving for p in held if p.grad is not None):
             raise RuntimeError("AngularMuon takes no sparse gradients; build the embedding with sparse=False")
         self._check_capture()
-        for held, group in zip(moving, self.param_groups, strict=True):
+        # Once and before all loops: torch's compiler cannot look into it, and goes on behind it.
+        due = self._due(moving) if any(g["turn"] and g["orthogonalize_every"] > 1 for g in self.param_groups) else None
+        for i, (held, group) in enumerate(zip(moving, self.param_groups, strict=True)):
             if group["turn"]:
-                self._turn(held, group)
+                self._turn(held, group, due[i] if due else [True] * len(held))
             else:
                 self._adapt(held, group)
         return loss
@@ -203,83 +207,88 @@ class AngularMuon(Optimizer):
         if on_gpu and torch.cuda.is_current_stream_capturing():
             raise RuntimeError("this step cannot be captured as a CUDA graph; build AngularMuon with capturable=True")
 
-    def _turn(self, weights: list[Tensor], group: dict[str, Any]) -> None:
-        """Turn weights; those of one shape together."""
+    def _turn(self, weights: list[Tensor], group: dict[str, Any], due: list[bool]) -> None:
+        """Turn weights, those of one shape together, and those that are due in a new direction."""
         stored: Layout = {"transposed": group["transposed"], "groups": group["groups"]}
         alike: dict[tuple[Any, ...], list[Tensor]] = defaultdict(list)
-        for weight, due in zip(weights, self._due(weights, group), strict=True):
-            alike[due, weight.shape, weight.dtype, weight.device, hasattr(weight, "placements")].append(weight)
-        for (due, *_), same in alike.items():
-            grads, moved = self._gradients(same, stored)
-            momenta = self._accumulate(same, grads, group, stored)
-            if due:
-                ahead = momenta.mul_(group["momentum"]).add_(grads) if group["nesterov"] else momenta
-                self._turn_anew(same, torch.where(moved, ahead, 0.0), group, stored)
-            else:
-                self._turn_on(same, moved, group, stored)
+        for weight, anew in zip(weights, due, strict=True):
+            alike[anew, weight.shape, weight.dtype, weight.device, hasattr(weight, "placements")].append(weight)
+        for (anew, *_), same in alike.items():
+            split = (group["groups"], -1)  # each group of a grouped convolution is a matrix of its own
+            directions, moved = (part.unflatten(1, split) for part in self._directions(same, group, stored))
+            rows = torch.stack([to_rows(whole(weight), **stored) for weight in same]).unflatten(1, split)
+            with torch.autocast(rows.device.type, enabled=False):
+                of = Tangent.of(rows, directions, moved, group["centralize"])
+                turns = self._turns(same, rows, of, group, stored, anew)
+                new = (rows - group["lr"] * turns).flatten(1, 2)
+            for weight, mine in zip(same, new, strict=True):
+                copy_whole_(weight, mine, **stored)
 
-    def _due(self, weights: list[Tensor], group: dict[str, Any]) -> list[bool]:
-        """Return for each weight whether this is a step that orthogonalizes."""
+    def _due(self, moving: list[list[Tensor]]) -> list[list[bool]]:
+        """Return for each weight of each group whether this step orthogonalizes, and count its steps."""
+        found = []
+        for weights, group in zip(moving, self.param_groups, strict=True):
+            every = group["orthogonalize_every"] if group["turn"] else 1
+            for weight in weights if every > 1 else ():
+                state = self.state[weight]
+                state.setdefault("step", torch.zeros((), dtype=torch.float32, device="cpu")).add_(1)
+            found.append([every == 1 or self._is_due(self.state[weight], every) for weight in weights])
+        return found
+
+    @staticmethod
+    def _is_due(state: dict[str, Any], every: int) -> bool:
+        # A state that was loaded for half-precision weights is in their precision, too little for an inverse.
+        held = state.get("inverse_root")
+        return held is None or held.dtype.itemsize < 4 or int(state["step"] - 1) % every == 0
+
+    # What torch.compiler.disable marks, but for importing the compiler: no graph can read a count.
+    _due._torchdynamo_disable = True  # type: ignore[attr-defined]
+
+    def _turns(
+        self, weights: list[Tensor], rows: Tensor, of: Tangent, group: dict[str, Any], stored: Layout, anew: bool
+    ) -> Tensor:
+        """Return the steps of weights of one shape over the angle, ``(k, groups, out / groups, n)``."""
+        lr, decay = group["lr"], group["coherence_decay"]
         if group["orthogonalize_every"] == 1:
-            return [True] * len(weights)
-        for weight in weights:
-            state = self.state[weight]
-            if "held_turn" not in state:
-                state["step"] = torch.zeros((), dtype=torch.float32, device="cpu")
-                state["held_turn"] = torch.zeros_like(weight, memory_format=torch.preserve_format)
-            state["step"] += 1
-        return [int(self.state[weight]["step"] - 1) % group["orthogonalize_every"] == 0 for weight in weights]
+            return turn(rows, of, lr, coherence_decay=decay, dtype=torch.bfloat16 if rows.is_cuda else None)
+        states = [self.state[weight] for weight in weights]
+        if not anew:
+            root, size = (torch.stack([state[key] for state in states]) for key in ("inverse_root", "size"))
+            pulls = [to_rows(whole(state["pull"]), **stored) for state in states if "pull" in state]
+            return turn_as_held(of, Held(root, size, torch.stack(pulls).reshape(rows.shape) if pulls else None))
+        turns, held = turn_and_hold(rows, of, lr, coherence_decay=decay)
+        for i, (weight, state) in enumerate(zip(weights, states, strict=True)):
+            state |= {"inverse_root": held.inverse_root[i], "size": held.size[i]}
+            if held.pulled is not None:  # kept as the weight is: with FSDP2 by rows
+                if "pull" not in state:
+                    state["pull"] = torch.zeros_like(weight, memory_format=torch.preserve_format)
+                copy_whole_(state["pull"], held.pulled[i].flatten(0, 1), **stored)
+        return turns
 
-    def _turn_anew(self, weights: list[Tensor], directions: Tensor, group: dict[str, Any], stored: Layout) -> None:
-        """Orthogonalize directions, ``(k, rows, n)``, and turn weights against them."""
-        if hasattr(weights[0], "placements"):
-            directions = torch.stack([gathered(w, d, stored) for w, d in zip(weights, directions, strict=True)])
-        rows = torch.stack([to_rows(whole(weight), **stored) for weight in weights])
-        split = (group["groups"], -1)  # each group of a grouped convolution is a matrix of its own
-        with torch.autocast(rows.device.type, enabled=False):
-            turns = turn(
-                rows.unflatten(1, split),
-                directions.unflatten(1, split),
-                group["lr"],
-                coherence_decay=group["coherence_decay"],
-                centralize=group["centralize"],
-                dtype=torch.bfloat16 if rows.is_cuda else None,
-            ).flatten(1, 2)
-            new = rows - group["lr"] * turns
-        for weight, mine, held in zip(weights, new, turns, strict=True):
-            copy_whole_(weight, mine, **stored)
-            if group["orthogonalize_every"] > 1:
-                copy_whole_(self.state[weight]["held_turn"], held, **stored)
-
-    def _turn_on(self, weights: list[Tensor], moved: Tensor, group: dict[str, Any], stored: Layout) -> None:
-        """Turn weights as at the step that orthogonalized last; each process its own rows."""
-        for weight, usable in zip(weights, moved, strict=True):
-            mine = local_part(weight, transposed=stored["transposed"])
-            held = local_part(self.state[weight]["held_turn"], transposed=stored["transposed"])
-            turns = torch.where(usable, to_rows(held, **stored), 0.0)
-            copy_rows_(mine, to_rows(mine, **stored) - group["lr"] * turns, **stored)
-
-    def _gradients(self, weights: list[Tensor], stored: Layout) -> tuple[Tensor, Tensor]:
-        """Return the rows of gradients of weights of one shape, ``(k, rows, n)``, and which of them are of use."""
-        parts = [local_part(w.grad, transposed=stored["transposed"]) for w in weights if w.grad is not None]
-        grads = torch.stack([to_rows(part, **stored) for part in parts])
-        largest = grads.abs().amax(-1, keepdim=True)
-        moved = (largest > 0) & largest.isfinite()
-        return torch.where(moved, grads, 0.0), moved
-
-    def _accumulate(self, weights: list[Tensor], grads: Tensor, group: dict[str, Any], stored: Layout) -> Tensor:
-        """Add gradients to the momenta and return them, ``(k, rows, n)``."""
+    def _directions(self, weights: list[Tensor], group: dict[str, Any], stored: Layout) -> tuple[Tensor, Tensor]:
+        """Return the momenta of weights of one shape, ``(k, rows, n)``, and which rows have a usable gradient."""
         buffers = []
         for weight in weights:
             state = self.state[weight]
             if "momentum_buffer" not in state:
                 state["momentum_buffer"] = torch.zeros_like(weight, memory_format=torch.preserve_format)
             buffers.append(local_part(state["momentum_buffer"], transposed=stored["transposed"]))
+        parts = [local_part(w.grad, transposed=stored["transposed"]) for w in weights if w.grad is not None]
+        grads = torch.stack([to_rows(part, **stored) for part in parts])
+        largest = grads.abs().amax(-1, keepdim=True)
+        moved = (largest > 0) & largest.isfinite()
+        grads = torch.where(moved, grads, 0.0)
         momenta = torch.stack([to_rows(buffer, **stored) for buffer in buffers]).mul_(group["momentum"]).add_(grads)
         momenta = torch.where(momenta.isfinite(), momenta, grads)  # a sum that overflowed would stay infinite
         for buffer, momentum in zip(buffers, momenta, strict=True):
             copy_rows_(buffer, momentum, **stored)
-        return momenta
+        if group["nesterov"]:
+            momenta = momenta.mul_(group["momentum"]).add_(grads)
+        if hasattr(weights[0], "placements"):
+            parts = list(torch.where(moved, momenta, 0.0))
+            momenta = torch.stack([gathered(w, part, stored) for w, part in zip(weights, parts, strict=True)])
+            moved = momenta.abs().amax(-1, keepdim=True) > 0
+        return momenta, moved
 
     def _adapt(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         """Let torch's AdamW step."""
@@ -331,26 +340,3 @@ def _check(group: dict[str, Any]) -> None:
             f"orthogonalize_every={every} with capturable: the steps of a captured graph are all alike, and only each "
             f"{every}th would orthogonalize; choose one of the two"
         )
-
-
-def _make_uncapturable(group: dict[str, Any], state: Mapping[Any, dict[str, Any]]) -> None:
-    """Take what a captured step had on a GPU to the host, which is to read it without waiting."""
-    if isinstance(group["lr"], Tensor) and group["lr"].device.type != "cpu":
-        group["lr"] = float(group["lr"])
-    for parameter in group["params"]:
-        if "step" in state.get(parameter, {}):
-            state[parameter]["step"] = state[parameter]["step"].cpu()
-
-
-def _make_capturable(group: dict[str, Any]) -> None:
-    """Keep the rate of a capturable group on the device, where a captured graph reads it."""
-    if not (group["capturable"] and group["params"]):
-        return
-    elsewhere = next((p for p in group["params"] if not p.is_cuda), None)
-    if elsewhere is not None:
-        raise ValueError(
-            f"capturable is for parameters on a GPU, got one on {elsewhere.device}; move the model there before its "
-            "optimizer is built"
-        )
-    # A tensor of its own: groups that were given one rate would share what one of them is set to.
-    group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32).to(group["params"][0].device, copy=True)

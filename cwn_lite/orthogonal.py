@@ -53,16 +53,53 @@ def orthogonalize(
         raise TypeError(f"dtype must be a real floating-point dtype of at least 16 bits, got {dtype}")
     if not matrices.numel():
         return matrices.clone()
-    x = matrices.to(torch.promote_types(matrices.dtype, torch.float32))
-    tall = x.shape[-2] > x.shape[-1]
-    x = x.mT if tall else x
-    # One number per matrix, so that squares neither overflow nor vanish; then the bound that the Gram matrix gives.
-    largest = x.detach().abs().amax((-2, -1), keepdim=True)
-    usable = (largest > 0) & largest.isfinite()
-    x = torch.where(usable, x / largest, 0.0).to(dtype or x.dtype)
+    x, tall = wide(matrices)
+    x, _ = _scaled(x)
+    x = x.to(dtype or x.dtype)
     with torch.autocast(x.device.type, enabled=False):
         out = (_by_gram if x.dtype.itemsize > 2 else _by_rows)(x, best_polynomials(accuracy, floor))
     return (out.mT if tall else out).to(matrices.dtype)
+
+
+def inverse_root(matrices: Tensor, *, accuracy: float = 0.1, floor: float = 1e-2) -> Tensor:
+    """Return the symmetric matrices ``S ≈ (X Xᵀ)^-½`` of :func:`orthogonalize`: ``S X``, or ``X S`` of tall ones.
+
+    Args:
+        matrices: ``(..., rows, n)``, real, in float32 or better. Zero and non-finite ones have an ``S`` of zeros.
+        accuracy: as for :func:`orthogonalize`.
+        floor: likewise; what lies below is enlarged about as much as ``floor`` is.
+
+    Returns:
+        ``(..., s, s)`` with ``s = min(rows, n)``.
+
+    Example:
+        >>> m = torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.5, 0.0]])
+        >>> inverse_root(m, accuracy=1e-3).round(decimals=2)
+        tensor([[0.3300, 0.0000],
+                [0.0000, 2.0000]])
+    """
+    x, largest = _scaled(wide(matrices)[0])
+    root, bound = _gram_root(x, best_polynomials(accuracy, floor))
+    # What has no largest value, as zeros have not, has no inverse.
+    inverse: Tensor = root * torch.where(largest > 0, bound.rsqrt() / largest, 0.0)
+    return inverse
+
+
+def wide(matrices: Tensor) -> tuple[Tensor, bool]:
+    """Return matrices in float32 or better with their short side first, and whether it was their second one."""
+    x = matrices.to(torch.promote_types(matrices.dtype, torch.float32))
+    tall = x.shape[-2] > x.shape[-1]
+    return (x.mT if tall else x), tall
+
+
+def _scaled(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return matrices over their largest number, so that squares neither overflow nor vanish, and that number.
+
+    Both are zero where there is nothing to divide by. The Gram matrix gives a better bound later.
+    """
+    largest = x.detach().abs().amax((-2, -1), keepdim=True)
+    usable = (largest > 0) & largest.isfinite()
+    return torch.where(usable, x / largest, 0.0), torch.where(usable, largest, 0.0)
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -73,16 +110,22 @@ MARGIN = 1.02
 
 def _by_gram(x: Tensor, polynomials: Polynomials) -> Tensor:
     """All steps on the Gram matrix: two products with the matrix itself, in all."""
+    root, bound = _gram_root(x, polynomials)
+    return root @ x * bound.rsqrt()
+
+
+def _gram_root(x: Tensor, polynomials: Polynomials) -> tuple[Tensor, Tensor]:
+    """Return ``root`` and ``bound`` such that ``root @ x / sqrt(bound)`` is the result."""
     gram, bound = _bounded(x @ x.mT)
     eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    root: Tensor | None = None  # so far, root @ x / sqrt(bound) is the result
+    root: Tensor | None = None
     for step, (a, b, c) in enumerate(polynomials):
         factor = a * eye + b * gram + c * (gram @ gram)
         root = factor if root is None else factor @ root
         if step + 1 < len(polynomials):
             gram = factor @ gram @ factor
     assert root is not None
-    return root @ x * bound.rsqrt()
+    return root, bound
 
 
 def _by_rows(x: Tensor, polynomials: Polynomials) -> Tensor:

@@ -1,6 +1,7 @@
 """One step that turns every row of a matrix by the same angle, and the pull that keeps rows from agreeing."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,26 +64,76 @@ def turned(
     if not rows.numel():
         return rows.clone()
     with torch.autocast(rows.device.type, enabled=False):
-        wide = torch.promote_types(rows.dtype, torch.float32)
-        w, d = rows.to(wide), direction.to(wide)
-        largest = d.abs().amax(-1, keepdim=True)
+        largest = direction.abs().amax(-1, keepdim=True)
         moved = (largest > 0) & largest.isfinite()
-        d = torch.where(moved, d, 0.0)
+        of = Tangent.of(rows, torch.where(moved, direction, 0.0), moved, centralize)
+        new: Tensor = rows - lr * turn(rows, of, lr, coherence_decay=coherence_decay, dtype=dtype)
+    return new.to(rows.dtype)
+
+
+def turn(
+    rows: Tensor, of: "Tangent", lr: float | Tensor, *, coherence_decay: float, dtype: torch.dtype | None
+) -> Tensor:
+    """Return what :func:`turned` takes off of ``rows``, over ``lr``: ``‖W‖_F O / √r + κ W Wᵀ W / (c ρ²)``.
+
+    Args:
+        rows: as for :func:`turned`, and not empty.
+        of: the direction.
+        lr: how far the step will go: a pull that would flip rows is shortened.
+        coherence_decay: as for :func:`turned`.
+        dtype: likewise.
+
+    Returns:
+        ``(..., out, n)`` in float32 or better.
+    """
+    pulled = pull(rows, lr, coherence_decay) if coherence_decay else None
+    return of.step(orthogonalize(of.direction, dtype=dtype), pulled)
+
+
+class Tangent(NamedTuple):
+    """A direction in which rows only turn.
+
+    Attributes:
+        direction: ``(..., out, n)``, orthogonal to the rows, with zero mean if they have; zero in rows that stay.
+        moved: ``(..., out, 1)``, which rows do not.
+        square: ``(..., out, 1)``, their squared norms.
+    """
+
+    direction: Tensor
+    moved: Tensor
+    square: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor, direction: Tensor, moved: Tensor, centralize: bool) -> "Tangent":
+        """Return the tangent part of a direction, in float32 or better.
+
+        Args:
+            rows: as for :func:`turned`.
+            direction: likewise, but for values that are not finite.
+            moved: which of its rows count, ``(..., out, 1)``.
+            centralize: as for :func:`turned`.
+        """
+        kind = torch.promote_types(rows.dtype, torch.float32)
+        w, d = rows.to(kind), direction.to(kind)
         if centralize:
             d = d - d.mean(-1, keepdim=True)
         square = w.square().sum(-1, keepdim=True)
         unit = w * square.rsqrt().nan_to_num(posinf=0.0)
         d = d - unit * (unit * d).sum(-1, keepdim=True)
-        step = orthogonalize(torch.where(moved, d, 0.0), dtype=dtype)
+        return cls(torch.where(moved, d, 0.0), moved, square)
+
+    def step(self, orthogonal: Tensor, pulled: Tensor | None) -> Tensor:
+        """Return the step that is to be multiplied by an angle, zero in rows that stay.
+
+        Args:
+            orthogonal: ``O``, the direction with singular values of 1.
+            pulled: what :func:`pull` returned; ``None`` is none.
+        """
         # Of the rows that move: the others take no part in the length.
-        length = torch.where(moved, square, 0.0).sum((-2, -1), keepdim=True)
-        rank = moved.sum((-2, -1), keepdim=True).clamp(1, w.shape[-1])
-        step = step * (length / rank).sqrt()
-        if coherence_decay:
-            pull = _pull(w, square, lr, coherence_decay)
-            step = step + torch.where(moved, pull, 0.0)
-        new: Tensor = w - lr * step
-        return new.to(rows.dtype)
+        length = torch.where(self.moved, self.square, 0.0).sum((-2, -1), keepdim=True)
+        rank = self.moved.sum((-2, -1), keepdim=True).clamp(1, orthogonal.shape[-1])
+        step = orthogonal * (length / rank).sqrt()
+        return torch.where(self.moved, step if pulled is None else step + pulled, 0.0)
 
 
 def _check(rows: Tensor, direction: Tensor, coherence_decay: float) -> None:
@@ -94,14 +145,24 @@ def _check(rows: Tensor, direction: Tensor, coherence_decay: float) -> None:
     check_nonnegative("coherence_decay", coherence_decay)
 
 
-def _pull(w: Tensor, square: Tensor, lr: float | Tensor, coherence_decay: float) -> Tensor:
-    """``κ W Wᵀ W / (c ρ²)``, shortened where a step of ``lr`` times it would be longer than ``W`` in some direction."""
+def pull(rows: Tensor, lr: float | Tensor, coherence_decay: float) -> Tensor:
+    """``κ W Wᵀ W / (c ρ²)``, shortened where a step of ``lr`` times it would be longer than ``W`` in some direction.
+
+    Args:
+        rows: as for :func:`turned`.
+        lr: likewise.
+        coherence_decay: likewise.
+
+    Returns:
+        ``(..., out, n)`` in float32 or better.
+    """
+    w = rows.to(torch.promote_types(rows.dtype, torch.float32))
     out, n = w.shape[-2:]
     gram = w @ w.mT if out <= n else w.mT @ w
     product = gram @ w if out <= n else w @ gram
-    edge = square.mean(-2, keepdim=True) * (1 + math.sqrt(out / n)) ** 2
+    edge = w.square().sum(-1, keepdim=True).mean(-2, keepdim=True) * (1 + math.sqrt(out / n)) ** 2
     strength = coherence_decay / edge.clamp_min(torch.finfo(w.dtype).tiny)
     # The Frobenius norm bounds the largest eigenvalue.
     reach = lr * strength * torch.linalg.matrix_norm(gram, keepdim=True)
-    pull: Tensor = product * (strength / reach.clamp_min(1.0))
-    return pull
+    pulled: Tensor = product * (strength / reach.clamp_min(1.0))
+    return pulled

@@ -60,6 +60,9 @@ def test_orthogonalized_steps_of_copies_and_of_row_shards_equal_one_process(rank
         first, second = (result[kind] for result in ranks)
         assert_same(first["turned"], second["turned"])
         assert_same(first["turned"], first["turned alone"], atol=1e-9)
+    fsdp = ranks[0]["fsdp"]
+    assert_same(fsdp["held"], fsdp["held alone"], atol=1e-9)
+    assert not torch.equal(fsdp["held"]["0.weight"], fsdp["turned"]["0.weight"])
     assert max(result["fsdp"]["turned violation"] for result in ranks) < 1e-14
 
 

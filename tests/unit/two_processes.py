@@ -43,9 +43,9 @@ def fit(model: nn.Module, rows: slice = slice(None), steps: int = STEPS) -> cwn.
     return constraint
 
 
-def turn(model: nn.Module, layers: nn.Module, rows: slice = slice(None)) -> cwn.Constraint:
+def turn(model: nn.Module, layers: nn.Module, rows: slice = slice(None), every: int = 1) -> cwn.Constraint:
     """Train with orthogonalized steps, the groups being those of ``layers``."""
-    optimizer = cwn.AngularMuon(cwn.angular_groups(layers, 0.05))
+    optimizer = cwn.AngularMuon(cwn.angular_groups(layers, 0.05), orthogonalize_every=every)
     constraint = cwn.constrain(optimizer, model)
     x, y = mixed_batch()
     train(model, optimizer, (x[rows], y[rows]), STEPS)
@@ -97,6 +97,7 @@ def sharded(rows: slice) -> dict[str, Any]:
     alone.load_state_dict(model.state_dict())
     fused = cwn.fuse(copy.deepcopy(model))
     turned, turned_alone = copy.deepcopy(model), copy.deepcopy(model)
+    held, held_alone = copy.deepcopy(model), copy.deepcopy(model)
     x, y = mixed_batch()
 
     # Alone, on the whole batch; the last two steps repeat the last gradient.
@@ -117,6 +118,9 @@ def sharded(rows: slice) -> dict[str, Any]:
     fully_shard(turned, mesh=mesh)
     turned_constraint = turn(turned, turned, rows)
     turn(turned_alone, turned_alone)
+    fully_shard(held, mesh=mesh)
+    turn(held, held, rows, every=2)
+    turn(held_alone, held_alone, every=2)
     after_training = {name: p.full_tensor() for name, p in model.named_parameters()}
     with CommDebugMode() as in_step:
         optimizer.step(), optimizer.step()
@@ -133,6 +137,8 @@ def sharded(rows: slice) -> dict[str, Any]:
         "turned": {name: p.full_tensor() for name, p in turned.named_parameters()},
         "turned alone": turned_alone.state_dict(),
         "turned violation": turned_constraint.violation(),
+        "held": {name: p.full_tensor() for name, p in held.named_parameters()},
+        "held alone": held_alone.state_dict(),
     }
 
     def placed(layer: nn.Module, placement: object) -> nn.Sequential:

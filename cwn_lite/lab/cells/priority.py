@@ -50,7 +50,7 @@ CPU: tuple[tuple[str, ...], ...] = (
     ("resnet20-*",),
     ("points-*",),
     ("imagenette-*",),
-    ("angular-cnn16-*", "angular-resnet*", "mobilenetv2-*"),
+    ("angular-cnn16-*", "angular-resnet*", "mobilenetv2-*", "held-*"),
     ("versus-*",),
     ("search-*",),
     ("noise-*",),

@@ -26,14 +26,13 @@ def _all() -> Iterator[Recipe]:
     yield from angular.search()
     yield from angular.search_with_sgd()
     yield from angular.finals()
-    yield from held.search()
-    yield from held.finals()
     yield from depthwise.depthwise()
     yield from versus.versus()
     yield from noise.search()
     yield from noise.finals()
     yield from points.table_5()
     yield from photographs.table_6()
+    yield from held.held()
 
 
 def _by_every_name() -> dict[str, Recipe]:

@@ -1,30 +1,22 @@
-"""Directions that are held for some steps: whether orthogonalizing at each of them is needed."""
+"""What orthogonalizes a direction, held for some steps: what that costs in accuracy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 
-from .angular import COMPARED, FINALS, RATES, SCREENS
+from . import angular, photographs
 from .recipe import Recipe
 
-EVERY = (4, 8)
-# The recommended rate and three times it, where what is wrong with steps shows first.
-_RATES = RATES[1:]
-_SCREENS = ("digits", "digits32", "cnn16", "resnet20-half")
-# With the test set.
-_FINALS = ("cnn16", "resnet18")
+# Recipe that orthogonalizes at each step -> how it is called here, and each how many steps instead.
+HELD: dict[str, tuple[str, tuple[int, ...]]] = {
+    f"angular-cnn16-ours-lr{angular.RATES[1]:g}": ("cnn16", (2, 4, 8)),
+    "imagenette-resnet18-ours-angular": ("imagenette-resnet18", (4,)),
+}
 
 
-def search() -> Iterator[Recipe]:
-    """Yield recipes that differ from those of the search by angle in nothing but the steps that orthogonalize."""
-    for screen, lr, every, method in product(_SCREENS, _RATES, EVERY, COMPARED):
-        fields = {**SCREENS[screen], **COMPARED[method], "lr": lr, "orthogonalize_every": every}
-        yield Recipe.of(name=f"held-{screen}-{method}-lr{lr:g}-every{every}", **fields)
-
-
-def finals() -> Iterator[Recipe]:
-    """Yield the recommended recipe on test images, at the recommended rate."""
-    for name, every, method in product(_FINALS, EVERY, COMPARED):
-        fields = {**FINALS[name], **COMPARED[method], "orthogonalize_every": every}
-        yield Recipe.of(name=f"held-final-{name}-{method}-every{every}", **fields)
+def held() -> Iterator[Recipe]:
+    """Yield recipes that differ from recommended ones in nothing but the steps that orthogonalize."""
+    known = {recipe.name: recipe for recipe in (*angular.finals(), *photographs.table_6())}
+    for base, (name, counts) in HELD.items():
+        for every in counts:
+            yield known[base].but(name=f"held-{name}-every{every}", orthogonalize_every=every)
