@@ -6,6 +6,7 @@ takes matrices only, so it steps a view of each weight, in bfloat16, which a CPU
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -19,7 +20,9 @@ from cwn_lite.lab.nets.networks import ResNet
 from cwn_lite.lab.vision import import_torchvision
 
 REFERENCE = "SGD"
-STEPS = (REFERENCE, "AngularMuon", "AngularMuon without the pull", "torch.optim.Muon")
+# Name of a step -> each how many steps orthogonalize.
+HELD = {f"AngularMuon, orthogonalizing every {every} steps": every for every in (2, 4, 8)}
+STEPS = (REFERENCE, "AngularMuon", "AngularMuon without the pull", *HELD, "torch.optim.Muon")
 # Network -> side of its images.
 NETWORKS = {"resnet20": 32, "resnet18": 64, "resnet50": 224}
 
@@ -69,7 +72,10 @@ def _steps(model: nn.Module, how: str, device: torch.device, graph: bool) -> Cal
         pull = 0.0 if "without" in how else 1.0
         groups = cwn.angular_groups(model, 0.0)
         optimizer: torch.optim.Optimizer = cwn.AngularMuon(
-            groups, coherence_decay=pull, capturable=graph and device.type == "cuda"
+            groups,
+            coherence_decay=pull,
+            orthogonalize_every=HELD.get(how, 1),
+            capturable=graph and device.type == "cuda",
         )
         cwn.constrain(optimizer, model)
         return optimizer.step
@@ -99,10 +105,13 @@ def main() -> None:
     """Time the steps and print, and with ``--out`` write, what came out."""
     parser = timing.parser(__doc__, rounds=5)
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=["resnet20", "resnet18"])
-    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
+    usual = [how for how in STEPS if how not in HELD]
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=usual, metavar="STEP", help=", ".join(STEPS))
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--graph", action="store_true", help="capture each whole step as a CUDA graph")
     given = parser.parse_args()
+    if given.graph and HELD.keys() & given.steps:
+        parser.error("--graph captures steps that are all alike, and those that hold are not")
 
     def candidates(name: str, device: torch.device) -> dict[str, timing.Candidate]:
         return {
@@ -111,7 +120,8 @@ def main() -> None:
             if how != "torch.optim.Muon" or hasattr(torch.optim, "Muon")
         }
 
-    timing.measure("angular_step", given, given.networks, candidates, REFERENCE)
+    period = math.lcm(*(HELD.get(how, 1) for how in given.steps))
+    timing.measure("angular_step", given, given.networks, candidates, REFERENCE, period=period)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,13 @@ class Ratio:
 
 
 def ratios(
-    candidates: Mapping[str, Candidate], reference: str, device: torch.device, *, rounds: int, anew: bool = True
+    candidates: Mapping[str, Candidate],
+    reference: str,
+    device: torch.device,
+    *,
+    rounds: int,
+    anew: bool = True,
+    period: int = 1,
 ) -> dict[str, Ratio]:
     """Time candidates against one of them.
 
@@ -71,6 +77,7 @@ def ratios(
         device: a GPU is waited for before each look at the clock.
         rounds: at least 4.
         anew: ``False`` makes the candidates once, where that takes long.
+        period: calls are counted in multiples of it, where not all of them do the same.
 
     Raises:
         ValueError: ``reference`` is no candidate, or there are too few rounds for quartiles.
@@ -92,7 +99,7 @@ def ratios(
         repeats = {}
         for name in calls:
             calls[name]()
-            repeats[name] = math.ceil(LEAST / max(_seconds(calls[name], device, 1), 1e-9))
+            repeats[name] = period * math.ceil(LEAST / max(_seconds(calls[name], device, period), 1e-9))
         inner: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(CALLS):
             for name in order.sample(names, len(names)):
@@ -210,6 +217,7 @@ def measure(
     candidates: Callable[[str, torch.device], Mapping[str, Candidate]],
     reference: str,
     anew: bool = True,
+    period: int = 1,
 ) -> None:
     """Time the candidates of each case and print, and with ``--out`` write, their ratios.
 
@@ -220,13 +228,14 @@ def measure(
         candidates: maps a case and a device to the candidates of :func:`ratios`.
         reference: name of the candidate to divide by.
         anew: as in :func:`ratios`.
+        period: likewise.
     """
     torch.set_num_threads(given.threads)
     device = pick_device(given.device)
     settings = {key: value for key, value in vars(given).items() if key != "out"} | {"device": device.type}
     found: dict[str, dict[str, Ratio]] = {}
     for case in cases:
-        found[case] = ratios(candidates(case, device), reference, device, rounds=given.rounds, anew=anew)
+        found[case] = ratios(candidates(case, device), reference, device, rounds=given.rounds, anew=anew, period=period)
         print(table(case, found[case], reference), flush=True)
         if given.out:
             write(given.out, what, settings, found)

@@ -1,6 +1,7 @@
 """The harness of the benchmarks, with a clock that the test turns."""
 
 import gc
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -187,3 +188,21 @@ def test_the_constraint_lives_as_long_as_the_step() -> None:
     weight.grad = torch.zeros_like(weight)
     call()
     assert (weight.flatten(1).square().sum(1) - 2).abs().max() < 1e-5
+
+
+def test_calls_that_differ_are_counted_by_whole_periods(clock: Clock) -> None:
+    """Every fourth call takes five times as long: a mean of two, whichever call comes first."""
+
+    def uneven() -> Callable[[], object]:
+        count = itertools.count()
+
+        def call() -> None:
+            clock.now += 5.0 if next(count) % 4 == 3 else 1.0
+
+        return call
+
+    def even() -> None:
+        clock.now += 1.0
+
+    found = ratios({"even": lambda: even, "uneven": uneven}, "even", CPU, rounds=4, period=4)
+    assert found["uneven"].low == found["uneven"].high == 2
