@@ -28,7 +28,7 @@ from cwn_lite.lab.results import provenance
 Candidate = Callable[[], Callable[[], object]]
 # Seconds that a measurement lasts at least: clock and scheduler leave less than a thousandth.
 LEAST = 0.02
-# Measurements of a candidate in a round.
+# Measurements of a candidate in a round; fewer, but at least three, where each is of several calls.
 CALLS = 8
 
 
@@ -101,7 +101,7 @@ def ratios(
             calls[name]()
             repeats[name] = period * math.ceil(LEAST / max(_seconds(calls[name], device, period), 1e-9))
         inner: dict[str, list[float]] = {name: [] for name in names}
-        for _ in range(CALLS):
+        for _ in range(max(3, CALLS // period)):
             for name in order.sample(names, len(names)):
                 inner[name].append(_seconds(calls[name], device, repeats[name]) / repeats[name])
         for name in names:
