@@ -10,7 +10,8 @@ from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
 from cwn_lite.capture import make_capturable, make_uncapturable
-from cwn_lite.checks import check_bool, check_count, check_nonnegative, check_real_dense
+from cwn_lite.checks import check_real_dense
+from cwn_lite.groups import check_group
 from cwn_lite.holding import Held, turn_and_hold, turn_as_held
 from cwn_lite.rows import Layout, copy_rows_, local_part, row_length, to_rows
 from cwn_lite.sharded import copy_whole_, gathered, whole
@@ -37,6 +38,13 @@ class AngularMuon(Optimizer):
     non-finite stays where it is, with its momentum decayed. The host never waits for a GPU, on which the products of
     the orthogonalization are in bfloat16.
 
+    Most of a step's time goes into these products where layers are wide and images small. ``orthogonalize_every``
+    saves most of them and costs accuracy, as the book measures: what orthogonalizes, the inverse root of a momentum's
+    Gram matrix, is computed in each so many steps of a weight, the first included, and held in between together with
+    the pull. It is in float32 or better on every device. States grow by a copy of the weights for the pull and by a
+    square matrix of the short side of each; with FSDP2 each process holds the latter whole, and gathers the pull, too.
+    A state goes on in an optimizer with as many steps; a full state of FSDP2 fits no other.
+
     A step that orthogonalizes is some hundred calls for each shape of weight, for which a fast GPU waits. With
     ``capturable`` it can be captured as a CUDA graph, alone or with the whole training step, and is one call then.
     Rates become tensors on the GPU: a graph follows what schedulers, or ``fill_``, write into them. Momenta stay those
@@ -50,8 +58,8 @@ class AngularMuon(Optimizer):
         nesterov: look ahead by one step of momentum.
         coherence_decay: strength of the pull that keeps the rows of a weight from agreeing.
         centralize: rows of turning groups are to keep zero mean.
-        orthogonalize_every: what orthogonalizes a direction, the inverse root of its Gram matrix, is computed at each
-            so many steps of a weight and held in between, and so is the pull. It takes one more copy of the weights.
+        orthogonalize_every: orthogonalize anew in each so many steps of a weight; 1 is each step. More excludes
+            ``capturable``.
         turn: default of the key; without groups, whether all parameters turn.
         betas: of AdamW.
         eps: of AdamW.
@@ -107,13 +115,13 @@ class AngularMuon(Optimizer):
             "weight_decay": weight_decay,
             "capturable": capturable,
         }
-        _check(defaults)
+        check_group(defaults)
         super().__init__(params, defaults)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, as torch's optimizers do, once its values and parameters were checked."""
         group = self.defaults | param_group
-        _check(group)
+        check_group(group)
         held = param_group.get("params", set())
         if group["turn"] and not isinstance(held, set):  # torch refuses a set, and a group without the key
             held = [held] if isinstance(held, Tensor) else list(held)
@@ -163,9 +171,11 @@ class AngularMuon(Optimizer):
         groups = state_dict["param_groups"]
         if len(groups) == len(self.param_groups):  # else torch has its say
             mine = [group["capturable"] for group in self.param_groups]
-            groups = [group | {"capturable": own} for group, own in zip(groups, mine, strict=True)]
-            for group in groups:
-                _check({**self.defaults, "turn": False, **group})
+            # Steps that are captured are all alike.
+            groups = [
+                group | ({"capturable": True, "orthogonalize_every": 1} if own else {"capturable": False})
+                for group, own in zip(groups, mine, strict=True)
+            ]
         super().load_state_dict(state_dict | {"param_groups": groups})
         for group in self.param_groups:
             if not group["capturable"]:
@@ -201,14 +211,18 @@ class AngularMuon(Optimizer):
 
     def _check_capture(self) -> None:
         """Refuse to be captured where a graph would go on with the rates and counts of its first step."""
-        if torch.compiler.is_compiling() or all(group["capturable"] for group in self.param_groups):
+        alike = all(group["capturable"] and group["orthogonalize_every"] == 1 for group in self.param_groups)
+        if alike or torch.compiler.is_compiling():
             return
         on_gpu = any(p.is_cuda for group in self.param_groups for p in group["params"])
         if on_gpu and torch.cuda.is_current_stream_capturing():
-            raise RuntimeError("this step cannot be captured as a CUDA graph; build AngularMuon with capturable=True")
+            raise RuntimeError(
+                "this step cannot be captured as a CUDA graph; build AngularMuon with capturable=True and without "
+                "orthogonalize_every"
+            )
 
     def _turn(self, weights: list[Tensor], group: dict[str, Any], due: list[bool]) -> None:
-        """Turn weights, those of one shape together, and those that are due in a new direction."""
+        """Turn weights; those of one shape together, of which some may be due to be orthogonalized."""
         stored: Layout = {"transposed": group["transposed"], "groups": group["groups"]}
         alike: dict[tuple[Any, ...], list[Tensor]] = defaultdict(list)
         for weight, anew in zip(weights, due, strict=True):
@@ -230,19 +244,19 @@ class AngularMuon(Optimizer):
         for weights, group in zip(moving, self.param_groups, strict=True):
             every = group["orthogonalize_every"] if group["turn"] else 1
             for weight in weights if every > 1 else ():
-                state = self.state[weight]
-                state.setdefault("step", torch.zeros((), dtype=torch.float32, device="cpu")).add_(1)
-            found.append([every == 1 or self._is_due(self.state[weight], every) for weight in weights])
+                self.state[weight].setdefault("step", torch.zeros((), dtype=torch.float32, device="cpu")).add_(1)
+            found.append([every == 1 or self._is_due(weight, group) for weight in weights])
         return found
 
-    @staticmethod
-    def _is_due(state: dict[str, Any], every: int) -> bool:
-        # A state that was loaded for half-precision weights is in their precision, too little for an inverse.
+    def _is_due(self, weight: Tensor, group: dict[str, Any]) -> bool:
+        state = self.state[weight]
         held = state.get("inverse_root")
-        return held is None or held.dtype.itemsize < 4 or int(state["step"] - 1) % every == 0
-
-    # What torch.compiler.disable marks, but for importing the compiler: no graph can read a count.
-    _due._torchdynamo_disable = True  # type: ignore[attr-defined]
+        if held is None or ("pull" in state) != (group["coherence_decay"] > 0):
+            return True
+        # A state that was loaded for half-precision weights is in their precision, too little for an inverse.
+        if held.dtype != torch.promote_types(weight.dtype, torch.float32):
+            return True
+        return bool(int(state["step"] - 1) % group["orthogonalize_every"] == 0)
 
     def _turns(
         self, weights: list[Tensor], rows: Tensor, of: Tangent, group: dict[str, Any], stored: Layout, anew: bool
@@ -250,16 +264,23 @@ class AngularMuon(Optimizer):
         """Return the steps of weights of one shape over the angle, ``(k, groups, out / groups, n)``."""
         lr, decay = group["lr"], group["coherence_decay"]
         if group["orthogonalize_every"] == 1:
+            for state in (self.state[weight] for weight in weights):
+                if "inverse_root" in state:  # of another time, when some steps held it
+                    for key in state.keys() & {"inverse_root", "size", "pull", "step"}:
+                        del state[key]
             return turn(rows, of, lr, coherence_decay=decay, dtype=torch.bfloat16 if rows.is_cuda else None)
         states = [self.state[weight] for weight in weights]
         if not anew:
             root, size = (torch.stack([state[key] for state in states]) for key in ("inverse_root", "size"))
             pulls = [to_rows(whole(state["pull"]), **stored) for state in states if "pull" in state]
             return turn_as_held(of, Held(root, size, torch.stack(pulls).reshape(rows.shape) if pulls else None))
-        turns, held = turn_and_hold(rows, of, lr, coherence_decay=decay)
+        turns, held = turn_and_hold(rows, of, lr, coherence_decay=decay, every=group["orthogonalize_every"])
         for i, (weight, state) in enumerate(zip(weights, states, strict=True)):
-            state |= {"inverse_root": held.inverse_root[i], "size": held.size[i]}
-            if held.pulled is not None:  # kept as the weight is: with FSDP2 by rows
+            # Copies, not views that would keep the others alive.
+            state |= {"inverse_root": held.inverse_root[i].clone(), "size": held.size[i].clone()}
+            if held.pulled is None:
+                state.pop("pull", None)
+            else:  # kept as the weight is: with FSDP2 by rows
                 if "pull" not in state:
                     state["pull"] = torch.zeros_like(weight, memory_format=torch.preserve_format)
                 copy_whole_(state["pull"], held.pulled[i].flatten(0, 1), **stored)
@@ -315,28 +336,4 @@ class AngularMuon(Optimizer):
             eps=group["eps"],
             maximize=False,
             capturable=group["capturable"],
-        )
-
-
-def _check(group: dict[str, Any]) -> None:
-    """Raise unless the values of a group are what they should be."""
-    lr = group["lr"]
-    if isinstance(lr, Tensor) and lr.numel() != 1:
-        raise ValueError(f"lr must hold one number, got a tensor of shape {tuple(lr.shape)}")
-    check_nonnegative("lr", float(lr) if isinstance(lr, Tensor) else lr)
-    if not isinstance(group["betas"], tuple | list) or len(group["betas"]) != 2:
-        raise TypeError(f"betas must be two numbers, got {group['betas']!r}")
-    for key in ("coherence_decay", "eps", "weight_decay"):
-        check_nonnegative(key, group[key])
-    for key, value in (("momentum", group["momentum"]), *(("each of betas", beta) for beta in group["betas"])):
-        if check_nonnegative(key, value) >= 1:
-            raise ValueError(f"{key} must be below 1, got {value}")
-    for key in ("nesterov", "centralize", "turn", "transposed", "capturable"):
-        check_bool(key, group[key])
-    check_count("groups", group["groups"], 1)
-    every = check_count("orthogonalize_every", group["orthogonalize_every"], 1)
-    if group["turn"] and group["capturable"] and every > 1:
-        raise ValueError(
-            f"orthogonalize_every={every} with capturable: the steps of a captured graph are all alike, and only each "
-            f"{every}th would orthogonalize; choose one of the two"
         )

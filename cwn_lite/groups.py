@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from cwn_lite.checks import check_module, check_nonnegative
+from cwn_lite.checks import check_bool, check_count, check_module, check_nonnegative
 from cwn_lite.layers import ScaleBias
 from cwn_lite.rows import CONVOLUTIONS, layout
 from cwn_lite.selection import Named, select
@@ -123,3 +123,27 @@ def _without_decay(model: nn.Module) -> set[int]:
         own = module.named_parameters(recurse=False)
         free |= {id(p) for name, p in own if whole or name.endswith("bias") or name.startswith("bias")}
     return free
+
+
+def check_group(group: dict[str, Any]) -> None:
+    """Raise unless the values of a group of :class:`cwn_lite.AngularMuon` are what they should be."""
+    lr = group["lr"]
+    if isinstance(lr, Tensor) and lr.numel() != 1:
+        raise ValueError(f"lr must hold one number, got a tensor of shape {tuple(lr.shape)}")
+    check_nonnegative("lr", float(lr) if isinstance(lr, Tensor) else lr)
+    if not isinstance(group["betas"], tuple | list) or len(group["betas"]) != 2:
+        raise TypeError(f"betas must be two numbers, got {group['betas']!r}")
+    for key in ("coherence_decay", "eps", "weight_decay"):
+        check_nonnegative(key, group[key])
+    for key, value in (("momentum", group["momentum"]), *(("each of betas", beta) for beta in group["betas"])):
+        if check_nonnegative(key, value) >= 1:
+            raise ValueError(f"{key} must be below 1, got {value}")
+    for key in ("nesterov", "centralize", "turn", "transposed", "capturable"):
+        check_bool(key, group[key])
+    check_count("groups", group["groups"], 1)
+    every = check_count("orthogonalize_every", group["orthogonalize_every"], 1)
+    if group["turn"] and group["capturable"] and every > 1:
+        raise ValueError(
+            f"orthogonalize_every={every} with capturable: the steps of a captured graph are all alike, and only each "
+            f"{every}th would orthogonalize; choose one of the two"
+        )

@@ -53,8 +53,7 @@ def orthogonalize(
         raise TypeError(f"dtype must be a real floating-point dtype of at least 16 bits, got {dtype}")
     if not matrices.numel():
         return matrices.clone()
-    x, tall = wide(matrices)
-    x, _ = _scaled(x)
+    x, tall = wide(scaled(matrices.to(torch.promote_types(matrices.dtype, torch.float32))))
     x = x.to(dtype or x.dtype)
     with torch.autocast(x.device.type, enabled=False):
         out = (_by_gram if x.dtype.itemsize > 2 else _by_rows)(x, best_polynomials(accuracy, floor))
@@ -65,7 +64,8 @@ def inverse_root(matrices: Tensor, *, accuracy: float = 0.1, floor: float = 1e-2
     """Return the symmetric matrices ``S ≈ (X Xᵀ)^-½`` of :func:`orthogonalize`: ``S X``, or ``X S`` of tall ones.
 
     Args:
-        matrices: ``(..., rows, n)``, real, in float32 or better. Zero and non-finite ones have an ``S`` of zeros.
+        matrices: ``(..., rows, n)``, real, in float32 or better, with a largest number of 1: see :func:`scaled`. Where
+            all are zero, ``S`` is the identity.
         accuracy: as for :func:`orthogonalize`.
         floor: likewise; what lies below is enlarged about as much as ``floor`` is.
 
@@ -73,33 +73,27 @@ def inverse_root(matrices: Tensor, *, accuracy: float = 0.1, floor: float = 1e-2
         ``(..., s, s)`` with ``s = min(rows, n)``.
 
     Example:
-        >>> m = torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.5, 0.0]])
+        >>> m = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.5, 0.0]])
         >>> inverse_root(m, accuracy=1e-3).round(decimals=2)
-        tensor([[0.3300, 0.0000],
-                [0.0000, 2.0000]])
+        tensor([[1., 0.],
+                [0., 2.]])
     """
-    x, largest = _scaled(wide(matrices)[0])
+    x, _ = wide(matrices)
     root, bound = _gram_root(x, best_polynomials(accuracy, floor))
-    # What has no largest value, as zeros have not, has no inverse.
-    inverse: Tensor = root * torch.where(largest > 0, bound.rsqrt() / largest, 0.0)
-    return inverse
+    eye = torch.eye(root.shape[-1], dtype=root.dtype, device=root.device)
+    return torch.where((x != 0).any(-1, keepdim=True).any(-2, keepdim=True), root * bound.rsqrt(), eye)
 
 
 def wide(matrices: Tensor) -> tuple[Tensor, bool]:
-    """Return matrices in float32 or better with their short side first, and whether it was their second one."""
-    x = matrices.to(torch.promote_types(matrices.dtype, torch.float32))
-    tall = x.shape[-2] > x.shape[-1]
-    return (x.mT if tall else x), tall
+    """Return matrices with their short side first, and whether it was their second one."""
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    return (matrices.mT if tall else matrices), tall
 
 
-def _scaled(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return matrices over their largest number, so that squares neither overflow nor vanish, and that number.
-
-    Both are zero where there is nothing to divide by. The Gram matrix gives a better bound later.
-    """
-    largest = x.detach().abs().amax((-2, -1), keepdim=True)
-    usable = (largest > 0) & largest.isfinite()
-    return torch.where(usable, x / largest, 0.0), torch.where(usable, largest, 0.0)
+def scaled(matrices: Tensor) -> Tensor:
+    """Return matrices over their largest number, so that squares neither overflow nor vanish; zero where it is none."""
+    largest = matrices.detach().abs().amax((-2, -1), keepdim=True)
+    return torch.where((largest > 0) & largest.isfinite(), matrices / largest, 0.0)
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -122,6 +122,11 @@ class Tangent(NamedTuple):
         d = d - unit * (unit * d).sum(-1, keepdim=True)
         return cls(torch.where(moved, d, 0.0), moved, square)
 
+    @property
+    def rank(self) -> Tensor:
+        """Number of rows that move, ``(..., 1, 1)``; the length of a row if that is less, and at least 1."""
+        return self.moved.sum((-2, -1), keepdim=True).clamp(1, self.direction.shape[-1])
+
     def step(self, orthogonal: Tensor, pulled: Tensor | None) -> Tensor:
         """Return the step that is to be multiplied by an angle, zero in rows that stay.
 
@@ -131,8 +136,7 @@ class Tangent(NamedTuple):
         """
         # Of the rows that move: the others take no part in the length.
         length = torch.where(self.moved, self.square, 0.0).sum((-2, -1), keepdim=True)
-        rank = self.moved.sum((-2, -1), keepdim=True).clamp(1, orthogonal.shape[-1])
-        step = orthogonal * (length / rank).sqrt()
+        step = orthogonal * (length / self.rank).sqrt()
         return torch.where(self.moved, step if pulled is None else step + pulled, 0.0)
 
 

@@ -35,7 +35,7 @@ from .results import chapters, listing
 from .results.deviations import deviations
 from .results.tables import table
 from .training.photographs import usual_workers
-from .training.world import ToldError, joined, processes
+from .training.world import ToldError, follows, joined, processes
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,21 +71,16 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         return 130
-    if _follows():
-        time.sleep(10)  # torchrun stops all once one has ended, the leader with what it has to say included
+    if follows():
+        with contextlib.suppress(KeyboardInterrupt):
+            time.sleep(10)  # torchrun stops all once one has ended, the leader with what it has to say included
     return 2
 
 
 def _complain(text: str) -> None:
     """Print an error as one line, whatever is in the names that it quotes."""
     line = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-    print(f"error in process {os.environ['RANK']}: {line}" if _follows() else f"error: {line}", file=sys.stderr)
-
-
-def _follows() -> bool:
-    """Whether torchrun started this process to follow another."""
-    rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
-    return rank.isdigit() and size.isdigit() and 0 < int(rank) < int(size)
+    print(f"error in process {os.environ['RANK']}: {line}" if follows() else f"error: {line}", file=sys.stderr)
 
 
 def _silence() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -486,7 +487,11 @@ def test_the_step_between_is_that_of_a_plain_oracle() -> None:
     first, second = tangents
     values, vectors = torch.linalg.eigh(first @ first.mT)
     step = vectors @ torch.diag(values.rsqrt()) @ vectors.mT @ second
-    expected = before - 0.05 * before.norm() * step / step.norm()
+    step = step * math.sqrt(6) / step.norm()
+    step = step / (step.norm(dim=1, keepdim=True) / 1.1).clamp_min(
+        1
+    )  # nor is a row longer than rows of `orthogonalize`
+    expected = before - 0.05 * before.norm() / math.sqrt(6) * step
     moved = (expected - before).norm()
     assert (weight.detach() - expected).norm() < 0.12 * moved  # `orthogonalize` is right to a tenth
     assert float((weight.detach() - before).norm()) == pytest.approx(float(moved), rel=0.1)
@@ -568,10 +573,89 @@ def test_a_weight_that_joins_later_turns_at_once() -> None:
         assert torch.equal(late, before) == (step == 0)
 
 
-def test_held_directions_and_captured_steps_exclude_each_other() -> None:
+def test_held_and_captured_steps_exclude_each_other() -> None:
     with refused(ValueError, "orthogonalize_every=4", "capturable"):
         optimizer_of(mixed_net(), orthogonalize_every=4, capturable=True)
     with refused(ValueError, "orthogonalize_every", "0"):
         optimizer_of(mixed_net(), orthogonalize_every=0)
     with refused(TypeError, "orthogonalize_every"):
         optimizer_of(mixed_net(), orthogonalize_every=2.0)
+
+
+def test_what_is_held_goes_with_its_settings() -> None:
+    torch.manual_seed(0)
+    early, late = nn.Parameter(torch.randn(8, 16)), nn.Parameter(torch.randn(8, 16))
+    optimizer = cwn.AngularMuon([early, late], orthogonalize_every=3, coherence_decay=0.0)
+    group = optimizer.param_groups[0]
+
+    def step(late_too: bool = True) -> None:
+        early.grad, late.grad = torch.randn(8, 16), torch.randn(8, 16) if late_too else None
+        optimizer.step()
+
+    step(late_too=False)
+    step()
+    assert "pull" not in optimizer.state[early]
+    group["coherence_decay"] = 1.0
+    step()  # whatever the phases of the two
+    assert all("pull" in optimizer.state[p] for p in (early, late))
+    group["coherence_decay"] = 0.0
+    step()
+    assert not any("pull" in optimizer.state[p] for p in (early, late))
+    group["orthogonalize_every"] = 1
+    step()
+    assert all(optimizer.state[p].keys() == {"momentum_buffer"} for p in (early, late))
+    optimizer.state[early]["inverse_root"] = None  # a state of another time is not looked at
+    step()
+    group["orthogonalize_every"] = 3
+    step()
+    early.data, late.data = early.data.double(), late.data.double()
+    for state in (optimizer.state[early], optimizer.state[late]):
+        state["momentum_buffer"] = state["momentum_buffer"].double()
+    early.grad, late.grad = torch.randn(8, 16).double(), torch.randn(8, 16).double()
+    optimizer.step()
+    assert optimizer.state[early]["inverse_root"].dtype == torch.float64
+
+
+def test_what_is_held_takes_no_more_memory_than_it_needs() -> None:
+    weights = [nn.Parameter(torch.randn(8, 8)) for _ in range(6)]
+    optimizer = cwn.AngularMuon(weights, orthogonalize_every=2)
+    for weight in weights:
+        weight.grad = torch.randn(8, 8)
+    optimizer.step()
+    for weight in weights:
+        for value in optimizer.state[weight].values():
+            assert value.untyped_storage().nbytes() == value.nbytes
+
+
+def test_a_first_step_of_zeros_does_not_freeze_the_next_ones() -> None:
+    """As behind branches that start at zero, or where a batch was not finite."""
+    for first in (0.0, math.nan):
+        weight = nn.Parameter(torch.randn(8, 16))
+        optimizer = cwn.AngularMuon([weight], lr=0.1, orthogonalize_every=8, coherence_decay=0.0)
+        weight.grad = torch.full((8, 16), first)
+        before = weight.detach().clone()
+        optimizer.step()
+        assert torch.equal(weight, before)
+        weight.grad = torch.randn(8, 16)
+        optimizer.step()
+        assert float((weight.detach() - before).norm() / before.norm()) == pytest.approx(0.1, rel=0.1)
+
+
+@pytest.mark.parametrize("every", [1, 3, 8])
+def test_rows_that_agree_are_pulled_apart_however_long_the_pull_is_held(every: int) -> None:
+    torch.manual_seed(0)
+    common = F.normalize(torch.randn(256), dim=0)
+    start = 1.5 * math.sqrt(256) * common + torch.randn(64, 256)
+    weight = nn.Parameter(cwn.project_rows(start, c=3.0))
+    common = cwn.project_rows(common[None], c=1.0)[0]
+    optimizer = cwn.AngularMuon([weight], lr=0.015, orthogonalize_every=every)
+    agreement = []
+    for _ in range(120):
+        weight.grad = torch.randn_like(weight)
+        optimizer.step()
+        with torch.no_grad():
+            weight.copy_(cwn.project_rows(weight, c=3.0))
+        agreement.append(float((weight.detach() @ common).mean()) / math.sqrt(3))
+    assert agreement[0] > 0.6 and agreement[-1] < 0.3
+    assert min(agreement) > -0.1, "nothing flips"
+    assert max(b - a for a, b in itertools.pairwise(agreement)) < 0.02, "nor swings back"

@@ -66,4 +66,4 @@ def test_a_compiled_step_is_that_of_plain_pytorch(
         assert constraint.violation() < 1e-12
     # The first step makes the state, the second finds it; no rate of the schedule and no weight has code of its own.
     # Where directions are held, the third step is the first that finds the state and orthogonalizes.
-    assert made[1 if make in (sgd, angular) else 2] == made[3] < 10
+    assert made[1 if make in (sgd, angular) else 2] == made[3] < 10, made

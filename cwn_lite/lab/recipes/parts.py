@@ -236,7 +236,7 @@ class Angular(Training):
         kind: ``angular``; all others as for :class:`Training`. Weight decay acts on the classifier alone.
         rest: rate of AdamW as a multiple of ``lr``.
         coherence_decay: strength of the pull that keeps rows from agreeing.
-        orthogonalize_every: a new direction at each so many steps, held in between.
+        orthogonalize_every: what orthogonalizes is computed in each so many steps, and held in between.
     """
 
     IMPLIED: ClassVar[dict[str, Any]] = {"decay_scale_bias": False}

@@ -109,7 +109,7 @@ def _training(r: Recipe) -> list[Words]:
     if isinstance(t, Angular):
         turn = f"steps of AngularMuon: {t.lr:.3g} rad, AdamW at {t.rest:g} of it, pull {t.coherence_decay:g}"
         found.append((True, turn))
-        found.append((t.orthogonalize_every > 1, f"a new direction every {t.orthogonalize_every} steps"))
+        found.append((t.orthogonalize_every > 1, f"orthogonalized anew every {t.orthogonalize_every} steps"))
     return found
 
 

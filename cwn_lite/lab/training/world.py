@@ -159,6 +159,12 @@ def processes() -> tuple[int, int]:
     return rank, size
 
 
+def follows() -> bool:
+    """Return whether torchrun started this process to follow another; whatever the variables hold, it has an answer."""
+    rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    return rank.isdigit() and size.isdigit() and 0 < int(rank) < int(size)
+
+
 @contextmanager
 def joined(device: torch.device, *, shard: bool = False) -> Iterator[tuple[World, torch.device]]:
     """Join the processes that torchrun started; yield the world and this process's device.
