@@ -36,8 +36,13 @@ def angular(model: nn.Module) -> torch.optim.Optimizer:
     return cwn.AngularMuon(cwn.angular_groups(model, lr=0.02))
 
 
+def held(model: nn.Module) -> torch.optim.Optimizer:
+    return cwn.AngularMuon(cwn.angular_groups(model, lr=0.02), orthogonalize_every=2)
+
+
 OPTIMIZERS: list[Callable[[nn.Module], torch.optim.Optimizer]] = [sgd, angular]
 both = pytest.mark.parametrize("make", OPTIMIZERS)
+all_three = pytest.mark.parametrize("make", [*OPTIMIZERS, held])
 
 
 def batch(device: torch.device) -> tuple[Tensor, Tensor]:
@@ -86,7 +91,7 @@ def test_orthogonalized_in_bfloat16() -> None:
     assert values.min() > 0.9 and values.max() < 1.1
 
 
-@both
+@all_three
 def test_training_in_bfloat16_stays_on_the_set_and_learns(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
     model = network().to(GPU, memory_format=torch.channels_last)  # type: ignore[call-overload]  # as torch's stubs say
     optimizer = make(model)
@@ -105,7 +110,7 @@ def test_training_in_bfloat16_stays_on_the_set_and_learns(make: Callable[[nn.Mod
 
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning")
-@both
+@all_three
 def test_the_host_does_not_wait(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
     model = network().to(GPU)
     optimizer = make(model)
@@ -121,7 +126,7 @@ def test_the_host_does_not_wait(make: Callable[[nn.Module], torch.optim.Optimize
             torch.cuda.set_sync_debug_mode("default")
 
 
-@both
+@all_three
 def test_a_scaler_skips_a_step_with_infinite_gradients(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
     model = network().to(GPU)
     optimizer, scaler = make(model), torch.amp.GradScaler("cuda", init_scale=2.0**40)
@@ -165,7 +170,7 @@ def test_a_compiled_network_as_a_cuda_graph(make: Callable[[nn.Module], torch.op
     assert constraint.violation() < 1e-5
 
 
-@both
+@all_three
 def test_a_state_goes_from_one_device_to_the_other(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
     model = network()
     optimizer = make(model)
