@@ -72,7 +72,12 @@ def turned(
 
 
 def turn(
-    rows: Tensor, of: "Tangent", lr: float | Tensor, *, coherence_decay: float, dtype: torch.dtype | None
+    rows: Tensor,
+    of: "Tangent",
+    lr: float | Tensor,
+    *,
+    coherence_decay: float,
+    dtype: torch.dtype | None,
 ) -> Tensor:
     """Return what :func:`turned` takes off of ``rows``, over ``lr``: ``‖W‖_F O / √r + κ W Wᵀ W / (c ρ²)``.
 
