@@ -57,7 +57,8 @@ def test_every_change_is_named() -> None:
         "decay_scale_bias": (True, "decay of scale and bias, too"),
     }
     elsewhere = {"kind", "residual", "residual_alpha", "residual_gamma", "groups", "ws_gain"}
-    elsewhere |= {"rest", "coherence_decay", "orthogonalize_every"}  # of angular steps: said with them
+    elsewhere |= {"rest", "coherence_decay"}  # said with the steps
+    elsewhere |= {"orthogonalize_every"}  # of angular steps: below
     elsewhere |= {"points", "k", "dropout", "final_lr"}  # of point clouds: test_points.py
     elsewhere |= {"side"}  # of photographs: test_photographs.py
     records = [record for kinds in (DATA, NETS, METHODS, STEPS) for record in kinds.values()]
@@ -66,6 +67,9 @@ def test_every_change_is_named() -> None:
     for field, (value, text) in changes.items():
         assert text in of("cnn-ours-e200", **{field: value}), field
         assert text not in of("cnn-ours-e200"), field
+    said = of("cnn-ours-e200", steps="angular", orthogonalize_every=4)
+    assert "orthogonalized anew every 4 steps" in said
+    assert not any("anew" in text for text in of("cnn-ours-e200", steps="angular"))
     assert "images: CIFAR-10, JPEG quality 75" in of("cnn-ours-e200", "CIFAR-10, JPEG quality 75")
     assert "rows of norm 1.41: not printed" in of("grid16-ws-scaled-lr0.1-wd0.0005-init1-e4")
     assert "8 groups, not 16: not printed" in of("cnn-gn-e200", groups=8)

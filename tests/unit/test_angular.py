@@ -488,9 +488,7 @@ def test_the_step_between_is_that_of_a_plain_oracle() -> None:
     values, vectors = torch.linalg.eigh(first @ first.mT)
     step = vectors @ torch.diag(values.rsqrt()) @ vectors.mT @ second
     step = step * math.sqrt(6) / step.norm()
-    step = step / (step.norm(dim=1, keepdim=True) / 1.1).clamp_min(
-        1
-    )  # nor is a row longer than rows of `orthogonalize`
+    step = step / (step.norm(dim=1, keepdim=True) / 1.1).clamp_min(1)  # the longest row `orthogonalize` may leave
     expected = before - 0.05 * before.norm() / math.sqrt(6) * step
     moved = (expected - before).norm()
     assert (weight.detach() - expected).norm() < 0.12 * moved  # `orthogonalize` is right to a tenth

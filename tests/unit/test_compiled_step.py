@@ -65,5 +65,7 @@ def test_a_compiled_step_is_that_of_plain_pytorch(
             torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
         assert constraint.violation() < 1e-12
     # The first step makes the state, the second finds it; no rate of the schedule and no weight has code of its own.
-    # Where directions are held, the third step is the first that finds the state and orthogonalizes.
-    assert made[1 if make in (sgd, angular) else 2] == made[3] < 10, made
+    # Where what orthogonalizes is held, the third step is the first that finds the state and makes it anew, and the
+    # count that says so breaks the graph.
+    each = make in (sgd, angular)
+    assert made[1 if each else 2] == made[3] < (6 if each else 10), made

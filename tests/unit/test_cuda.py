@@ -109,6 +109,7 @@ def test_training_in_bfloat16_stays_on_the_set_and_learns(make: Callable[[nn.Mod
     assert constraint.violation() < 1e-5
 
 
+# What torch says of its own mode, which is what finds out whether the host waits.
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning")
 @all_three
 def test_the_host_does_not_wait(make: Callable[[nn.Module], torch.optim.Optimizer]) -> None:
