@@ -10,6 +10,7 @@ from cwn_lite import AngularMuon, Constraint
 from cwn_lite.lab import recipes
 from cwn_lite.lab.nets.methods import build
 from cwn_lite.lab.results.deviations import deviations
+from cwn_lite.lab.training.schedule import set_rates
 
 
 def depthwise_sums(model: nn.Module) -> torch.Tensor:
@@ -38,6 +39,16 @@ def test_batch_norm_takes_the_same_steps_without_centring() -> None:
     assert constraint is None and len({id(p) for group in turning for p in group["params"]}) == 52
     assert not any(group["centralize"] or group["coherence_decay"] for group in turning)
     assert {group["lr"] for group in turning} == {0.015}
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenetv2-ours-angular", "shipped-mnasnet1_0-bn-angular", "angular-cnn16-ours-lr0.015"]
+)
+def test_what_does_not_turn_gets_its_share_of_the_rate(name: str) -> None:
+    optimizer = build(recipes.get(name)).optimizer
+    set_rates(optimizer, 0.01)
+    rates = {group["turn"]: group["lr"] for group in optimizer.param_groups}
+    assert rates == {True: 0.01, False: pytest.approx(0.002)}
 
 
 def test_what_differs_from_the_paper_is_said() -> None:

@@ -61,6 +61,7 @@ def test_every_change_is_named() -> None:
     elsewhere |= {"orthogonalize_every"}  # of angular steps: below
     elsewhere |= {"points", "k", "dropout", "final_lr"}  # of point clouds: test_points.py
     elsewhere |= {"side"}  # of photographs: test_photographs.py
+    elsewhere |= {"architecture"}  # below
     records = [record for kinds in (DATA, NETS, METHODS, STEPS) for record in kinds.values()]
     fields = {field.name for record in records for field in dataclasses.fields(record)}
     assert fields | {"steps"} == set(changes) | elsewhere
@@ -76,6 +77,10 @@ def test_every_change_is_named() -> None:
     assert "batch 4" in of("batch-cnn-ours-b4-e30")
     nf = of("resnet110-ours-e200", residual="nf")
     assert "branches scaled as in NF-ResNet, α = 0.2: not printed" in nf and not any("γ" in text for text in nf)
+
+
+def test_a_network_as_shipped_is_named() -> None:
+    assert "torchvision's densenet121" in of("shipped-densenet121-bn")
 
 
 def test_every_recipe_has_a_text() -> None:

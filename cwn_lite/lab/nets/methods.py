@@ -39,6 +39,10 @@ REPARAMETERIZE: dict[str, Callable[[Layer, parts.Method], Layer]] = {
 }
 
 
+# Networks that nobody built for this lab: scales start as the library starts them, not as a recipe says.
+AS_SHIPPED = nets.MobileNetV2 | nets.Torchvision
+
+
 class Built(NamedTuple):
     """A model ready to train; ``constraint`` is ``None`` for every method but ours."""
 
@@ -98,7 +102,7 @@ def build(
             centralize=_centralize(method),
             spherize=method.spherize,
         )
-        if isinstance(recipe.net, nets.MobileNetV2):
+        if isinstance(recipe.net, AS_SHIPPED):
             cwn.scale_branches(model)
     else:
         for layer in normalized_layers(model) if method.kind in REPARAMETERIZE else ():
@@ -130,11 +134,13 @@ def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.
         "coherence_decay": steps.coherence_decay,
         "orthogonalize_every": steps.orthogonalize_every,
     }
-    if isinstance(recipe.net, nets.MobileNetV2):  # grouped convolutions have groups of parameters of their own
+    if isinstance(recipe.net, AS_SHIPPED):  # grouped convolutions have groups of parameters of their own
         centred = _centralize(method) if isinstance(method, parts.CWO) else False
         groups = cwn.angular_groups(
             model, steps.lr, rest=steps.rest, weight_decay=steps.weight_decay, centralize=centred
         )
+        for group in groups:
+            group["rate"] = 1.0 if group["turn"] else steps.rest
         return cwn.AngularMuon(groups, **options)
     turning = [trained_weight(layer) for layer in normalized_layers(model)]
     turns = {id(weight) for weight in turning}
@@ -201,7 +207,7 @@ def classifier(model: nn.Module) -> nn.Linear:
 
 def _start_branches(model: nn.Module, recipe: Recipe) -> None:
     """Set the scale that ends each residual branch, where the method has one: a layer's, or the row gain's."""
-    if isinstance(recipe.net, nets.CNN | nets.DGCNN | nets.MobileNetV2):
+    if isinstance(recipe.net, nets.CNN | nets.DGCNN | AS_SHIPPED):
         return
     gamma = recipe.net.residual_gamma
     for block in model.modules():
@@ -254,6 +260,8 @@ def _network(recipe: Recipe) -> nn.Module:
         return _torchvision(f"resnet{net.depth}", labels, norm)
     if isinstance(net, nets.MobileNetV2):
         return _torchvision("mobilenet_v2", labels, norm)
+    if isinstance(net, nets.Torchvision):
+        return _as_shipped(net.architecture, labels)
     networks: dict[str, Callable[..., nn.Module]] = {"cnn": CNN, "resnet": ResNet, "wrn": WideResNet}
     channels = SHAPES[recipe.data.kind].channels
     network = partial(networks[net.kind], in_channels=channels, classes=labels, norm=norm)
@@ -271,6 +279,16 @@ def _torchvision(name: str, classes: int, norm: Norm | None) -> nn.Module:
     for layer in model.modules():
         if norm is None and isinstance(layer, nn.Conv2d):
             layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
+    return model
+
+
+def _as_shipped(name: str, classes: int) -> nn.Module:
+    """Return torchvision's network with batch norms that average as PyTorch's do."""
+    model: nn.Module = import_torchvision().models.get_model(name, weights=None, num_classes=classes)
+    usual = nn.BatchNorm2d(1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum, module.eps = usual.momentum, usual.eps
     return model
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from ..errors import LabError
-from . import ablations, angular, depthwise, held, noise, paper, photographs, points, small, versus
+from . import ablations, angular, depthwise, held, noise, paper, photographs, points, shipped, small, versus
 from .grid import grid
 from .recipe import Recipe
 
@@ -27,6 +27,7 @@ def _all() -> Iterator[Recipe]:
     yield from angular.search_with_sgd()
     yield from angular.finals()
     yield from depthwise.depthwise()
+    yield from shipped.shipped()
     yield from versus.versus()
     yield from noise.search()
     yield from noise.finals()

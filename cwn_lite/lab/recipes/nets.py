@@ -99,6 +99,34 @@ class MobileNetV2(Record):
     kind: str = "mobilenetv2"
 
 
+ARCHITECTURES = (
+    "densenet121",
+    "efficientnet_b0",
+    "mnasnet1_0",
+    "mobilenet_v3_large",
+    "regnet_y_400mf",
+    "resnet50",
+    "resnext50_32x4d",
+    "shufflenet_v2_x1_0",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Torchvision(Record):
+    """A network of torchvision by its name there, as it is built for whoever says no more than that.
+
+    Ours starts its scales by :func:`cwn_lite.scale_branches`; norms start as torchvision's do. All batch norms have
+    PyTorch's momentum and epsilon: torchvision's MobileNetV3 and MNASNet average over more steps than a short run has.
+
+    Args:
+        kind: ``torchvision``.
+        architecture: one of ``ARCHITECTURES``.
+    """
+
+    kind: str = "torchvision"
+    architecture: str = field(default="resnet50", metadata={"choices": ARCHITECTURES})
+
+
 @dataclass(frozen=True, kw_only=True)
 class DGCNN(Record):
     """Wang et al.'s network for point clouds.

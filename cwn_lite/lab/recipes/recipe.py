@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .nets import CNN, DGCNN, ImageNetResNet, MobileNetV2, ResNet
+from .nets import CNN, DGCNN, ImageNetResNet, MobileNetV2, ResNet, Torchvision
 from .parts import (
     CWO,
     SGD,
@@ -31,12 +31,13 @@ DATA: dict[str, type[Images | Photographs | Points]] = {
     **dict.fromkeys(("imagenet", "imagenette"), Photographs),
     **dict.fromkeys(("shapes", "modelnet40"), Points),
 }
-NETS: dict[str, type[CNN | ResNet | ImageNetResNet | MobileNetV2 | DGCNN]] = {
+NETS: dict[str, type[CNN | ResNet | ImageNetResNet | MobileNetV2 | Torchvision | DGCNN]] = {
     "cnn": CNN,
     "resnet": ResNet,
     "wrn": ResNet,
     "imagenet-resnet": ImageNetResNet,
     "mobilenetv2": MobileNetV2,
+    "torchvision": Torchvision,
     "dgcnn": DGCNN,
 }
 METHODS: dict[str, type[Method]] = {
@@ -86,7 +87,7 @@ class Recipe:
 
     name: str
     data: Images | Photographs | Points
-    net: CNN | ResNet | ImageNetResNet | MobileNetV2 | DGCNN
+    net: CNN | ResNet | ImageNetResNet | MobileNetV2 | Torchvision | DGCNN
     method: Method
     training: Training
 
@@ -98,6 +99,8 @@ class Recipe:
             raise ValueError(f"net={self.net.kind!r}: data={self.data.kind!r} needs {wanted}")
         if isinstance(self.data, Photographs) and not isinstance(self.net, ImageNetResNet):
             raise ValueError(f"net={self.net.kind!r}: data={self.data.kind!r} needs net='imagenet-resnet'")
+        if isinstance(self.net, Torchvision) and self.method.kind not in ("ours", "bn"):
+            raise ValueError(f"method={self.method.kind!r}: net='torchvision' has batch norms; choose 'bn' or 'ours'")
 
     @classmethod
     def of(cls, *, name: str, method: str, **values: Any) -> Recipe:

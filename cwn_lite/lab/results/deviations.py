@@ -7,7 +7,7 @@ from typing import Any
 
 from ..data.kinds import title
 from ..recipes import Recipe
-from ..recipes.nets import CNN, DGCNN, ImageNetResNet, MobileNetV2, ResNet
+from ..recipes.nets import CNN, DGCNN, ImageNetResNet, MobileNetV2, ResNet, Torchvision
 from ..recipes.parts import (
     CWO,
     SGD,
@@ -50,6 +50,8 @@ def _net(r: Recipe) -> list[Words]:
         return [(r.net.width != 64, f"width {r.net.width}, not 64"), (r.net.k != 20, f"{r.net.k} neighbours, not 20")]
     if isinstance(r.net, MobileNetV2):
         return [(True, "torchvision's mobilenet_v2")]
+    if isinstance(r.net, Torchvision):
+        return [(True, f"torchvision's {r.net.architecture}")]
     width = _WIDTHS.get((r.net.kind, r.net.depth))
     dropout = r.net.stage_dropout if isinstance(r.net, CNN) else 0.0
     return [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import torch
+
 from ..recipes.parts import Training
 
 
@@ -32,3 +34,21 @@ def learning_rate(training: Training, step: int, steps_per_epoch: int) -> float:
         return training.lr * 0.1 ** (step // (training.drop_every * steps_per_epoch))
     fall = (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
     return training.final_lr + (training.lr - training.final_lr) * fall
+
+
+def set_rates(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give each group of parameters its learning rate: ``lr``, times the group's ``rate`` where it has one.
+
+    Args:
+        optimizer: of a built recipe.
+        lr: the rate of the recipe at this step.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.ones(1))
+        >>> optimizer = torch.optim.SGD([{"params": [weight], "rate": 0.2}], lr=1.0)
+        >>> set_rates(optimizer, 0.5)
+        >>> optimizer.param_groups[0]["lr"]
+        0.1
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("rate", 1.0)

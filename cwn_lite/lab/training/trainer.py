@@ -28,7 +28,7 @@ from ..seeding import derive
 from . import shards, tasks
 from .clip import clip_
 from .evaluation import Evaluation, evaluate
-from .schedule import learning_rate
+from .schedule import learning_rate, set_rates
 from .world import World
 
 # How often a GPU is asked whether the loss is still finite: asking makes the CPU wait for it.
@@ -121,8 +121,7 @@ class Trainer:
         with record_function("data"):
             x, target, weight = self._next_batch()
         fetched = time.perf_counter()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr() * group.get("rate", 1.0)
+        set_rates(self.optimizer, self.lr())
         self._set_noise()
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)

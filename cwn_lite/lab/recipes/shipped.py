@@ -1,0 +1,26 @@
+"""Networks as torchvision ships them, all with the same few lines: the recommended recipe beside batch norm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .angular import BN, OURS
+from .nets import ARCHITECTURES
+from .recipe import Recipe
+from .settings import BASELINE
+
+_SHIPPED: dict[str, Any] = {"net": "torchvision", "data": "imagenette64", "epochs": 5}
+
+
+def shipped() -> Iterator[Recipe]:
+    """Yield per network ours and batch norm with the same steps, at once or rising, and batch norm with SGD."""
+    methods = {"ours": {**OURS, "mixing": True}, "bn": BN}
+    for architecture in ARCHITECTURES:
+        fields = {**_SHIPPED, "architecture": architecture}
+        for name, own in methods.items():
+            yield Recipe.of(name=f"shipped-{architecture}-{name}-angular", **fields, **own)
+            yield Recipe.of(
+                name=f"shipped-{architecture}-{name}-angular-warmup", **fields, **{**own, "warmup_epochs": 1}
+            )
+        yield Recipe.of(name=f"shipped-{architecture}-bn", **fields, method="bn", **BASELINE)
