@@ -51,6 +51,16 @@ def test_what_does_not_turn_gets_its_share_of_the_rate(name: str) -> None:
     assert rates == {True: 0.01, False: pytest.approx(0.002)}
 
 
+@pytest.mark.parametrize("share", [3.0, 0.0])
+def test_depthwise_rows_turn_on_their_own_or_are_free(share: float) -> None:
+    model, optimizer, constraint = build(recipes.get(f"search-mobilenetv2-ours-depthwise{share:g}"))
+    rows = {id(m.weight) for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups > 1}
+    set_rates(optimizer, 0.01)
+    found = {(g["turn"], round(g["lr"], 6)) for g in optimizer.param_groups for p in g["params"] if id(p) in rows}
+    assert found == {(True, 0.03) if share else (False, 0.002)}
+    assert constraint is not None and len(constraint.names) == (52 if share else 35)
+
+
 def test_what_differs_from_the_paper_is_said() -> None:
     said = deviations(recipes.get("mobilenetv2-ours-angular").values(), "Imagenette")
     assert "torchvision's mobilenet_v2" in said and "depthwise rows not centred" in said

@@ -58,7 +58,7 @@ def test_every_change_is_named() -> None:
     }
     elsewhere = {"kind", "residual", "residual_alpha", "residual_gamma", "groups", "ws_gain"}
     elsewhere |= {"rest", "coherence_decay"}  # said with the steps
-    elsewhere |= {"orthogonalize_every"}  # of angular steps: below
+    elsewhere |= {"orthogonalize_every", "depthwise"}  # of angular steps: below
     elsewhere |= {"points", "k", "dropout", "final_lr"}  # of point clouds: test_points.py
     elsewhere |= {"side"}  # of photographs: test_photographs.py
     elsewhere |= {"architecture"}  # below
@@ -81,6 +81,8 @@ def test_every_change_is_named() -> None:
 
 def test_a_network_as_shipped_is_named() -> None:
     assert "torchvision's densenet121" in of("shipped-densenet121-bn")
+    assert "depthwise rows at 0.3 of the angle" in of("search-mobilenetv2-bn-depthwise0.3")
+    assert "AdamW for depthwise rows, which are not constrained" in of("search-mobilenetv2-bn-depthwise0")
 
 
 def test_every_recipe_has_a_text() -> None:

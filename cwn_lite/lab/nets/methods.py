@@ -104,6 +104,8 @@ def build(
         )
         if isinstance(recipe.net, AS_SHIPPED):
             cwn.scale_branches(model)
+            for free in _left_free(model, recipe.training):  # the scale behind counts on this norm
+                cwn.project_(free.weight, method.c, centralize=False)
     else:
         for layer in normalized_layers(model) if method.kind in REPARAMETERIZE else ():
             REPARAMETERIZE[method.kind](layer, method)
@@ -137,10 +139,17 @@ def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.
     if isinstance(recipe.net, AS_SHIPPED):  # grouped convolutions have groups of parameters of their own
         centred = _centralize(method) if isinstance(method, parts.CWO) else False
         groups = cwn.angular_groups(
-            model, steps.lr, rest=steps.rest, weight_decay=steps.weight_decay, centralize=centred
+            model,
+            steps.lr,
+            rest=steps.rest,
+            weight_decay=steps.weight_decay,
+            centralize=centred,
+            exclude=_left_free(model, steps),
         )
+        depthwise = {id(layer.weight) for layer in _depthwise(model)}
         for group in groups:
-            group["rate"] = 1.0 if group["turn"] else steps.rest
+            alone = id(group["params"][0]) in depthwise
+            group["rate"] = steps.rest if not group["turn"] else steps.depthwise if alone else 1.0
         return cwn.AngularMuon(groups, **options)
     turning = [trained_weight(layer) for layer in normalized_layers(model)]
     turns = {id(weight) for weight in turning}
@@ -173,7 +182,24 @@ def _constrain(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recip
     with warnings.catch_warnings():
         # How branches start is the recipe's own choice, also where it is a bad one.
         warnings.filterwarnings("ignore", message="without normalization")
-        return cwn.constrain(optimizer, model, c=method.c, centralize=_centralize(method), spherize=method.spherize)
+        return cwn.constrain(
+            optimizer,
+            model,
+            c=method.c,
+            centralize=_centralize(method),
+            spherize=method.spherize,
+            exclude=_left_free(model, recipe.training),
+        )
+
+
+def _depthwise(model: nn.Module) -> list[nn.Conv2d]:
+    convs = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    return [conv for conv in convs if conv.groups > 1 and conv.weight.shape[1] == 1]
+
+
+def _left_free(model: nn.Module, steps: parts.Training) -> list[nn.Conv2d]:
+    """Return the layers that a recipe leaves to AdamW although they could be constrained."""
+    return _depthwise(model) if isinstance(steps, parts.Angular) and steps.depthwise == 0 else []
 
 
 def _centralize(method: parts.CWO) -> Centralize:

@@ -27,6 +27,7 @@ def _all() -> Iterator[Recipe]:
     yield from angular.search_with_sgd()
     yield from angular.finals()
     yield from depthwise.depthwise()
+    yield from depthwise.search()
     yield from shipped.shipped()
     yield from versus.versus()
     yield from noise.search()

@@ -237,6 +237,8 @@ class Angular(Training):
         rest: rate of AdamW as a multiple of ``lr``.
         coherence_decay: strength of the pull that keeps rows from agreeing.
         orthogonalize_every: what orthogonalizes is computed in each so many steps, and held in between.
+        depthwise: angle of the rows of depthwise convolutions as a multiple of ``lr``; 0 leaves these rows to AdamW,
+            without a constraint. For networks as torchvision ships them.
     """
 
     IMPLIED: ClassVar[dict[str, Any]] = {"decay_scale_bias": False}
@@ -245,6 +247,7 @@ class Angular(Training):
     rest: float = field(default=0.2, metadata={"above": 0, "later": True})
     coherence_decay: float = field(default=1.0, metadata={"least": 0, "later": True})
     orthogonalize_every: int = field(default=1, metadata={"above": 0, "later": True})
+    depthwise: float = field(default=1.0, metadata={"least": 0, "later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -111,6 +111,8 @@ def _training(r: Recipe) -> list[Words]:
     if isinstance(t, Angular):
         turn = f"steps of AngularMuon: {t.lr:.3g} rad, AdamW at {t.rest:g} of it, pull {t.coherence_decay:g}"
         found.append((True, turn))
+        free = "AdamW for depthwise rows, which are not constrained"
+        found.append((t.depthwise != 1, f"depthwise rows at {t.depthwise:g} of the angle" if t.depthwise else free))
         found.append((t.orthogonalize_every > 1, f"orthogonalized anew every {t.orthogonalize_every} steps"))
     return found
 
