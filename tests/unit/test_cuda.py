@@ -267,9 +267,9 @@ def test_the_kernel_is_what_projects(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("a weight was left by the kernel")
 
+    model = network().to(GPU)  # projected on the host, before it moves
     for other in ("project_", "project_dense_", "project_together_"):
         monkeypatch.setattr(fast, other, refused)
-    model = network().to(GPU)
     optimizer = sgd(model)
     constraint = cwn.constrain(optimizer, model)
     one_step(model, optimizer)()
