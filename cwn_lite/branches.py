@@ -19,11 +19,24 @@ _SUMS = (*_ADDS, *_DIFFERENCES)
 _PRODUCTS = (operator.mul, operator.imul, torch.mul, "mul", "mul_")
 _QUOTIENTS = (operator.truediv, operator.itruediv, torch.div, torch.true_divide, "div", "div_", "true_divide")
 _JOINS = (torch.cat, torch.concat, torch.stack, "cat")
-_GATES = (torch.sigmoid, F.sigmoid, F.hardsigmoid, torch.softmax, F.softmax, "sigmoid", "softmax")
+_HALVES = (torch.sigmoid, F.sigmoid, F.hardsigmoid, "sigmoid", "sigmoid_")  # at the start: their inputs are about zero
+_GATES = (*_HALVES, torch.softmax, F.softmax, "softmax")
 # What keeps or scales a signal, by name, since torchvision's and timm's ways to drop a branch are not torch's own.
 _LINEAR = {"ScaleBias", "Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "StochasticDepth", "DropPath"}
 _LINEAR |= {"stochastic_depth", "drop_path"}  # the same as functions
-_GATE_MODULES = (nn.Sigmoid, nn.Hardsigmoid, nn.Softmax)
+# Modules that make half of half of what they are given.
+_HOMOGENEOUS = _LINEAR - {"ScaleBias"} | {
+    "dropout",
+    "ReLU",
+    "ReLU6",
+    "LeakyReLU",
+    "relu",
+    "relu_",
+    "relu6",
+    "leaky_relu",
+}
+_HALF_MODULES = (nn.Sigmoid, nn.Hardsigmoid)
+_GATE_MODULES = (*_HALF_MODULES, nn.Softmax)
 
 
 class Branch(NamedTuple):
@@ -70,10 +83,12 @@ class Scaled(NamedTuple):
     Attributes:
         layer: the map.
         activated: False where it gets the output of another map, at most scaled, summed or joined on the way.
+        gated: it gets what a gate has halved, as behind squeeze and excitation.
     """
 
     layer: nn.Module
     activated: bool
+    gated: bool
 
 
 def scaled(feeds: Feeds) -> dict[str, Scaled]:
@@ -96,7 +111,8 @@ def scaled(feeds: Feeds) -> dict[str, Scaled]:
 def growth(feeds: Feeds) -> float:
     """Return the largest second moment that a traced model would make of a signal with second moment 1.
 
-    A linear map keeps it, a norm makes it 1, a scale, a number and a parameter multiply it, a sum adds it up.
+    A linear map keeps it, a norm makes it 1, a scale, a number and a parameter multiply it, a gate quarters it, a sum
+    adds it up.
 
     Args:
         feeds: of the model.
@@ -184,13 +200,15 @@ class _Reader:
         for node in self._graph.nodes:
             before = node.all_input_nodes
             called = self._called(node)
-            name = getattr(node.target, "__name__", "") if called is None else type(called).__name__
-            passes = bool(before) and (name in _LINEAR or node.target in (*_SUMS, *_JOINS))
+            passes = bool(before) and (self._kind(node) in _LINEAR or node.target in (*_SUMS, *_JOINS))
             linear[node] = self._is_map(node) or (passes and all(linear[each] for each in before))
             if isinstance(called, ScaleBias) and before and self._is_map(before[0]):
                 layer = self._called(before[0])
                 assert layer is not None
-                found[self._name(node)] = Scaled(layer, not any(linear[n] for n in before[0].all_input_nodes[:1]))
+                inputs = before[0].all_input_nodes[:1]
+                found[self._name(node)] = Scaled(
+                    layer, not any(map(linear.__getitem__, inputs)), any(map(self._is_halved, inputs))
+                )
         return found
 
     def growth(self) -> float:
@@ -223,7 +241,7 @@ class _Reader:
             parameters = [each for each in node.all_input_nodes if each.op == "get_attr"]
             values = [self._value(str(each.target)) for each in parameters]
             numbers += [math.sqrt(_mean_square(value)) for value in values if isinstance(value, Tensor)]
-            return math.prod(numbers)
+            return math.prod(numbers) * (0.5 if self._is_halved(node) else 1.0)
         return 1.0
 
     def _value(self, path: str) -> Any:
@@ -238,13 +256,32 @@ class _Reader:
         maps = [sum(self._is_map(each) for each in self._behind[node] | {node}) for node in (first, second)]
         return second if maps[1] > maps[0] else first
 
+    def _is_halved(self, node: fx.Node) -> bool:
+        """Whether a node is the product of a signal and a gate that starts at about one half.
+
+        The gate is a sigmoid of what a linear map of its own made. In ``x sigmoid(x)`` there is none: an activation.
+        """
+        while self._kind(node) in _HOMOGENEOUS:
+            node = node.all_input_nodes[0]
+        if node.target not in _PRODUCTS or len(node.all_input_nodes) != 2:
+            return False
+        first, second = node.all_input_nodes
+        signal = self._gated(first, second)
+        gate = second if signal is first else first
+        made = _as_it_was(gate)
+        if not (made.target in _HALVES or isinstance(self._called(made), _HALF_MODULES)):
+            return False
+        return any(map(self._is_map, self._behind[gate] - self._behind[signal] - {signal}))
+
     def _is_gate(self, node: fx.Node) -> bool:
-        """Whether a node is a sigmoid, or one that was only reshaped."""
-        while node.op == "call_method" and node.target in ("view", "reshape", "unsqueeze", "expand", "flatten"):
-            node = node.all_input_nodes[0]
-        if node.op == "call_function" and node.target is operator.getitem:
-            node = node.all_input_nodes[0]
+        """Whether a node is a sigmoid or a softmax, or one that was only reshaped."""
+        node = _as_it_was(node)
         return node.target in _GATES or isinstance(self._called(node), _GATE_MODULES)
+
+    def _kind(self, node: fx.Node) -> str:
+        """The name of a module's class, of a function or of a method."""
+        called = self._called(node)
+        return type(called).__name__ if called is not None else str(getattr(node.target, "__name__", node.target))
 
     def _called(self, node: fx.Node) -> nn.Module | None:
         return self._module.get_submodule(str(node.target)) if node.op == "call_module" else None
@@ -266,6 +303,16 @@ class _Reader:
         called = self._called(node)
         named = called is not None and not isinstance(called, ScaleBias) and "norm" in type(called).__name__.lower()
         return named or node.target in NORM_FUNCTIONS
+
+
+def _as_it_was(node: fx.Node) -> fx.Node:
+    """What a node was before it was only reshaped."""
+    reshapes = ("view", "reshape", "unsqueeze", "expand", "expand_as", "flatten")
+    while node.op == "call_method" and node.target in reshapes:
+        node = node.all_input_nodes[0]
+    if node.op == "call_function" and node.target is operator.getitem:
+        node = node.all_input_nodes[0]
+    return node
 
 
 def _mean_square(tensor: Tensor) -> float:

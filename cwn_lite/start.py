@@ -31,7 +31,9 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     do in the linear bottlenecks of MobileNets: a squared row norm of ``c`` makes up for what an activation takes away,
     and here nothing is taken. ``c`` is what :func:`cwn_lite.replace_batchnorm` was told. Where such a scale ends a
     branch the two factors are multiplied. Behind rows that keep their mean (``centralize="mixing"``, or none) it is
-    ``√(2/c)``: 2 is what such a row wants behind a ReLU.
+    ``√(2/c)``: 2 is what such a row wants behind a ReLU. Behind a map that gets what a gate has multiplied, as those
+    do that follow squeeze and excitation, it is twice as large: a sigmoid of about zero is one half, and the signals
+    of a deep network of such blocks would all but vanish. A gate at the end of a branch counts as the number 1/2.
 
     A branch that ends without a scale stays as it is. With a norm of another kind inside, as in a transformer, it does
     not double the stream; others are named in a warning, and so are scales that lie where the forward could not be
@@ -61,7 +63,8 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
         >>> scale_branches(net), net[0].scale.weight[0].item()
         (('0.scale', '1.scale', '2.scale', '3.scale'), 0.5)
 
-    Reference: Zhang, Dauphin, Ma, Fixup, ICLR 2019; De and Smith, SkipInit, NeurIPS 2020, for the factor.
+    Reference: Zhang, Dauphin, Ma, Fixup, ICLR 2019; De and Smith, SkipInit, NeurIPS 2020, for the factor; Brock, De,
+    Smith, Simonyan, ICML 2021, who double what gates have halved.
     """
     check_module("model", model)
     if scale is not None:
@@ -83,7 +86,7 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     words = dict.fromkeys(starts, f"last scale of a residual branch, one of {count}")
     for name, pair in scaled(feeds).items():
         keeping, why = _keeps(pair)
-        if keeping < 1 and (scale is None or name not in starts):
+        if keeping != 1 and (scale is None or name not in starts):
             starts[name] = starts.get(name, 1.0) * keeping
             words[name] = ", and ".join([*filter(None, [words.get(name)]), why])
     with torch.no_grad():
@@ -101,11 +104,14 @@ def _keeps(pair: Scaled) -> tuple[float, str]:
     settings = told(pair.layer)
     if settings is None or not settings.spherize:
         return 1.0, ""
+    factor, reasons = 1.0, []
     if not pair.activated:
-        return settings.c**-0.5, "behind a map that no activation feeds"
-    if not settings.centred(pair.layer):
-        return min(1.0, (C_HE / settings.c) ** 0.5), "behind rows that keep their mean"
-    return 1.0, ""
+        factor, reasons = settings.c**-0.5, ["behind a map that no activation feeds"]
+    elif not settings.centred(pair.layer):
+        factor, reasons = min(1.0, (C_HE / settings.c) ** 0.5), ["behind rows that keep their mean"]
+    if pair.gated:
+        factor, reasons = 2 * factor, [*reasons, "behind what a gate halves"]
+    return factor, ", ".join(reasons)
 
 
 def _warn_of_what_is_left(feeds: Feeds, scales: set[str], bare: list[str], started: set[str]) -> None:

@@ -53,6 +53,7 @@ def test_every_change_is_named() -> None:
         "centralize": (False, "rows not centred"),
         "spherize": (False, "rows not on the sphere"),
         "mixing": (True, "depthwise rows not centred"),
+        "gates": (True, "scales behind gates start twice as large"),
         "steps": ("angular", "steps of AngularMuon: 0.1 rad, AdamW at 0.2 of it, pull 1"),
         "decay_scale_bias": (True, "decay of scale and bias, too"),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -146,8 +147,9 @@ COUNTS = {
     "resnet18": (8, "layer1.0.bn2"),
     "resnet50": (16, "layer1.0.bn3"),
     "regnet_y_400mf": (16, "trunk_output.block1.block1-0.f.c.1"),
-    "mobilenet_v2": (10 + 17, "features.3.conv.3"),  # and behind linear bottlenecks
-    "efficientnet_b0": (9 + 16, "features.2.1.block.3.1"),
+    # And behind linear bottlenecks, and behind gates in blocks that are no branch.
+    "mobilenet_v2": (10 + 17, "features.3.conv.3"),
+    "efficientnet_b0": (9 + 16 + 7, "features.2.1.block.3.1"),
     "densenet121": (0, ""),
     "googlenet": (0, ""),
     "vgg11_bn": (0, ""),
@@ -354,7 +356,75 @@ PRODUCTS: list[Callable[[nn.ModuleDict, Tensor], Tensor]] = [
 def test_of_a_product_the_signal_is_scaled_and_not_its_gate(product: Callable[[nn.ModuleDict, Tensor], Tensor]) -> None:
     model = blocks(product)
     cwn.scale_branches(model)
-    assert starts(model, "f") == [0.3536] * 8 and starts(model, "g") == [1.0] * 8
+    # Twice 1/√8: the gate halves it.
+    assert starts(model, "f") == [0.7071] * 8 and starts(model, "g") == [1.0] * 8
+
+
+class Excited(nn.Sequential):
+    """A block of a MobileNetV3 or an EfficientNet, as wide inside as outside."""
+
+    def __init__(self, gate: Callable[[nn.Module, Tensor], Tensor], width: int = 64) -> None:
+        conv = functools.partial(nn.Conv2d, width, width, 1, bias=False)
+        super().__init__(conv(), nn.BatchNorm2d(width), nn.ReLU(), Gated(gate, width), conv(), nn.BatchNorm2d(width))
+
+
+class Gated(nn.Module):
+    def __init__(self, gate: Callable[[nn.Module, Tensor], Tensor], width: int) -> None:
+        super().__init__()
+        self.gate, self.layers = gate, nn.Sequential(nn.Conv2d(width, 4, 1), nn.ReLU(), nn.Conv2d(4, width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gate(self.layers, x)
+
+
+GATES: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
+    "sigmoid": lambda layers, x: x * torch.sigmoid(layers(x.mean((2, 3), keepdim=True))),
+    "hardsigmoid": lambda layers, x: F.hardsigmoid(layers(x.mean((2, 3), keepdim=True))) * x,
+    "expanded": lambda layers, x: x.mul(layers(x.mean((2, 3), keepdim=True)).sigmoid().expand_as(x)),
+    "before a ReLU": lambda layers, x: F.relu(x * layers(x.mean((2, 3), keepdim=True)).sigmoid()),
+}
+
+
+@pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
+def test_what_a_gate_halves_is_doubled_behind_the_next_map(gate: Callable[[nn.Module, Tensor], Tensor]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Sequential(Excited(gate), nn.ReLU()) for _ in range(8)), nn.Flatten(), nn.Linear(1024, 3)
+    )
+    cwn.replace_batchnorm(model, c=cwn.C_CENTERED)
+    x = torch.randn(32, 64, 4, 4)
+    vanishing = float(model[:8](x).detach().square().mean())
+    names = cwn.scale_branches(model)
+    assert names == tuple(f"{i}.0.5" for i in range(8)) == cwn.report(model).names("started")
+    assert all((model.get_submodule(name).weight == 2).all() for name in names)
+    assert all((block[0][1].weight == 1).all() for block in model[:8])
+    assert vanishing < 1e-3 and 0.1 < float(model[:8](x).detach().square().mean()) < 100
+
+
+def test_an_activation_that_multiplies_by_itself_is_no_gate() -> None:
+    model = nn.Sequential(Excited(lambda _, x: x * torch.sigmoid(x)), nn.Flatten(), nn.Linear(1024, 3))
+    cwn.replace_batchnorm(model)
+    assert cwn.scale_branches(model) == ()
+
+
+def test_in_a_gated_branch_both_factors_count_and_the_stream_is_not_warned_of() -> None:
+    class Adds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = Excited(GATES["sigmoid"])
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = x + self.part(x)
+            return y
+
+    model = nn.Sequential(*(Adds() for _ in range(16)), nn.Flatten(), nn.Linear(1024, 3))
+    cwn.replace_batchnorm(model, c=cwn.C_CENTERED)
+    assert len(cwn.scale_branches(model)) == 16
+    assert all((block.part[5].weight == 0.5).all() for block in model[:16])
+    assert any("a gate halves" in line.reason for line in cwn.report(model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cwn.constrain(torch.optim.SGD(model.parameters(), lr=0.1), model)
 
 
 def test_a_mask_made_from_the_number_of_images_is_said_to_be_unreadable() -> None:

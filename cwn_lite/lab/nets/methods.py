@@ -103,7 +103,7 @@ def build(
             spherize=method.spherize,
         )
         if isinstance(recipe.net, AS_SHIPPED):
-            cwn.scale_branches(model)
+            _start_scales(model, gates=method.gates)
             for free in _left_free(model, recipe.training):  # the scale behind counts on this norm
                 cwn.project_(free.weight, method.c, centralize=False)
     else:
@@ -229,6 +229,16 @@ def normalized_layers(model: nn.Module) -> list[Layer]:
 def classifier(model: nn.Module) -> nn.Linear:
     """Return the last linear layer, which in all our networks gives the logits."""
     return [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+
+
+@torch.no_grad()
+def _start_scales(model: nn.Module, *, gates: bool) -> None:
+    """Start scales as the library does; without ``gates`` as it did before it made up for these."""
+    names = cwn.scale_branches(model)
+    reasons = {line.name: line.reason for line in cwn.report(model) if line.action == "started"}
+    for name in names if not gates else ():
+        if "a gate halves" in reasons[name]:
+            model.get_parameter(f"{name}.weight").div_(2)
 
 
 def _start_branches(model: nn.Module, recipe: Recipe) -> None:

@@ -43,3 +43,5 @@ def search() -> Iterator[Recipe]:
             yield Recipe.of(name=f"search-{network}-{name}-depthwise{depthwise:g}", **held_out, depthwise=depthwise)
         if name == "ours":
             yield Recipe.of(name=f"search-{network}-{name}-rest0.07", **held_out, rest=0.07)
+        if name == "ours" and network == "efficientnet_b0":
+            yield Recipe.of(name=f"search-{network}-{name}-gates", **held_out, gates=True)

@@ -110,6 +110,8 @@ class CWO(Method):
         schedule: how sigma depends on depth, ``constant`` or ``linear`` (Eq. 8).
         noise_per_sample: a noise draw per sample rather than per step (the paper does not say).
         noise_rises: sigma grows from 0 in the first epoch to its value in the last, instead of being there at once.
+        gates: scales behind what a gate has halved start twice as large, as :func:`cwn_lite.scale_branches` has them;
+            recorded results are older. For networks as torchvision ships them.
         classifier: ``free``; ``centred`` rows of zero mean; or ``constrained`` as all other weights.
     """
 
@@ -123,6 +125,7 @@ class CWO(Method):
     noise_rises: bool = field(default=False, metadata={"later": True})
     classifier: str = field(default="free", metadata={"choices": ("free", "centred", "constrained"), "later": True})
     mixing: bool = field(default=False, metadata={"later": True})
+    gates: bool = field(default=False, metadata={"later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()

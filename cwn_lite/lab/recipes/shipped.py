@@ -11,12 +11,14 @@ from .recipe import Recipe
 from .settings import BASELINE
 
 _SHIPPED: dict[str, Any] = {"net": "torchvision", "data": "imagenette64", "epochs": 5}
+_GATED = ("efficientnet_b0", "mobilenet_v3_large", "regnet_y_400mf")
+"""Those with squeeze and excitation."""
 
 
 def shipped() -> Iterator[Recipe]:
     """Yield per network ours and batch norm with the same steps, at once or rising, and batch norm with SGD."""
-    methods = {"ours": {**OURS, "mixing": True}, "bn": BN}
     for architecture in ARCHITECTURES:
+        methods = {"ours": {**OURS, "mixing": True, "gates": architecture in _GATED}, "bn": BN}
         fields = {**_SHIPPED, "architecture": architecture}
         for name, own in methods.items():
             yield Recipe.of(name=f"shipped-{architecture}-{name}-angular", **fields, **own)

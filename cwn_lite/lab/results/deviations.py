@@ -127,6 +127,7 @@ def _method(r: Recipe) -> list[Words]:
         (method.c != 2, f"c = {method.c:.3g}, not 2"),
         (not method.centralize, "rows not centred"),
         (method.mixing, "depthwise rows not centred"),
+        (method.gates, "scales behind gates start twice as large"),
         (not method.spherize, "rows not on the sphere"),
         (method.sigma > 0 and method.schedule != usual, f"{method.schedule} noise"),
         (method.noise_rises, "noise that rises over the epochs"),
