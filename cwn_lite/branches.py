@@ -24,17 +24,11 @@ _GATES = (*_HALVES, torch.softmax, F.softmax, "softmax")
 # What keeps or scales a signal, by name, since torchvision's and timm's ways to drop a branch are not torch's own.
 _LINEAR = {"ScaleBias", "Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "StochasticDepth", "DropPath"}
 _LINEAR |= {"stochastic_depth", "drop_path"}  # the same as functions
-# Modules that make half of half of what they are given.
-_HOMOGENEOUS = _LINEAR - {"ScaleBias"} | {
-    "dropout",
-    "ReLU",
-    "ReLU6",
-    "LeakyReLU",
-    "relu",
-    "relu_",
-    "relu6",
-    "leaky_relu",
-}
+# What makes half of half of its input, ReLU6 if that is below 6: modules, functions and methods.
+_HOMOGENEOUS = _LINEAR - {"ScaleBias"} | {"ReLU", "ReLU6", "LeakyReLU", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"}
+_HOMOGENEOUS |= {"dropout", "relu", "relu_", "relu6", "leaky_relu", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"}
+_RESHAPES = {"view", "reshape", "unsqueeze", "squeeze", "expand", "expand_as", "flatten", "permute", "contiguous"}
+_RESHAPES |= {"getitem", "to", "Flatten"}
 _HALF_MODULES = (nn.Sigmoid, nn.Hardsigmoid)
 _GATE_MODULES = (*_HALF_MODULES, nn.Softmax)
 
@@ -83,12 +77,13 @@ class Scaled(NamedTuple):
     Attributes:
         layer: the map.
         activated: False where it gets the output of another map, at most scaled, summed or joined on the way.
-        gated: it gets what a gate has halved, as behind squeeze and excitation.
+        left: what gates leave of a signal on its way to the map, 1/2 behind squeeze and excitation, with the numbers
+            by which the forward multiplies there; 1 without a gate.
     """
 
     layer: nn.Module
     activated: bool
-    gated: bool
+    left: float
 
 
 def scaled(feeds: Feeds) -> dict[str, Scaled]:
@@ -104,7 +99,11 @@ def scaled(feeds: Feeds) -> dict[str, Scaled]:
     """
     found: dict[str, Scaled] = {}
     for root, graph in feeds.traced:
-        found |= _Reader(feeds, root, graph).scaled()
+        for name, pair in _Reader(feeds, root, graph).scaled().items():
+            # Of several readings, what changes least counts.
+            other = found.get(name, pair)
+            left = min(pair.left, other.left, key=lambda left: abs(math.log(left)))
+            found[name] = Scaled(pair.layer, pair.activated or other.activated, left)
     return found
 
 
@@ -201,14 +200,13 @@ class _Reader:
             before = node.all_input_nodes
             called = self._called(node)
             passes = bool(before) and (self._kind(node) in _LINEAR or node.target in (*_SUMS, *_JOINS))
-            linear[node] = self._is_map(node) or (passes and all(linear[each] for each in before))
+            signals = [self._gated(before[0], before[1])] if self._halvings(node) else before if passes else []
+            linear[node] = self._is_map(node) or (bool(signals) and all(linear[each] for each in signals))
             if isinstance(called, ScaleBias) and before and self._is_map(before[0]):
                 layer = self._called(before[0])
                 assert layer is not None
-                inputs = before[0].all_input_nodes[:1]
-                found[self._name(node)] = Scaled(
-                    layer, not any(map(linear.__getitem__, inputs)), any(map(self._is_halved, inputs))
-                )
+                (fed,) = before[0].all_input_nodes[:1] or (before[0],)
+                found[self._name(node)] = Scaled(layer, not linear[fed], self._left(fed))
         return found
 
     def growth(self) -> float:
@@ -241,7 +239,7 @@ class _Reader:
             parameters = [each for each in node.all_input_nodes if each.op == "get_attr"]
             values = [self._value(str(each.target)) for each in parameters]
             numbers += [math.sqrt(_mean_square(value)) for value in values if isinstance(value, Tensor)]
-            return math.prod(numbers) * (0.5 if self._is_halved(node) else 1.0)
+            return math.prod(numbers) * 0.5 ** self._halvings(node)
         return 1.0
 
     def _value(self, path: str) -> Any:
@@ -256,32 +254,64 @@ class _Reader:
         maps = [sum(self._is_map(each) for each in self._behind[node] | {node}) for node in (first, second)]
         return second if maps[1] > maps[0] else first
 
-    def _is_halved(self, node: fx.Node) -> bool:
-        """Whether a node is the product of a signal and a gate that starts at about one half.
+    def _left(self, node: fx.Node) -> float:
+        """What gates and numbers leave of a signal on its way to ``node``; 1 if there is no gate on it."""
+        left, gates = 1.0, 0
+        while node.all_input_nodes:
+            inputs, halvings = node.all_input_nodes, self._halvings(node)
+            known = [each for each in inputs if each.op == "get_attr"]
+            if node.target in (*_PRODUCTS, *_QUOTIENTS) and (halvings or len(inputs) - len(known) == 1):
+                left, gates = left * abs(self._factor(node)), gates + halvings
+                node = self._gated(*inputs) if halvings else next(each for each in inputs if each not in known)
+            elif self._kind(node) in _HOMOGENEOUS | _RESHAPES:
+                node = inputs[0]
+            else:
+                break
+        return left if gates and left else 1.0
 
-        The gate is a sigmoid of what a linear map of its own made. In ``x sigmoid(x)`` there is none: an activation.
-        """
-        while self._kind(node) in _HOMOGENEOUS:
-            node = node.all_input_nodes[0]
+    def _halvings(self, node: fx.Node) -> int:
+        """By how many gates that start at about one half a node multiplies a signal."""
         if node.target not in _PRODUCTS or len(node.all_input_nodes) != 2:
-            return False
+            return 0
         first, second = node.all_input_nodes
         signal = self._gated(first, second)
-        gate = second if signal is first else first
-        made = _as_it_was(gate)
+        own = self._behind[second if signal is first else first] - self._behind[signal] - {signal}
+        return self._halves(second if signal is first else first) if any(map(self._is_map, own)) else 0
+
+    def _halves(self, gate: fx.Node) -> int:
+        """The number of sigmoids that a gate is a product of; 0 if it is something else, or does not start at 1/2.
+
+        In ``x sigmoid(x)`` no linear map makes the sigmoid's input: an activation, of which nothing is said here.
+        """
+        made = self._unshaped(gate)
+        if made.target in _PRODUCTS and len(made.all_input_nodes) == 2:
+            both = [self._halves(each) for each in made.all_input_nodes]
+            return sum(both) if all(both) else 0
         if not (made.target in _HALVES or isinstance(self._called(made), _HALF_MODULES)):
-            return False
-        return any(map(self._is_map, self._behind[gate] - self._behind[signal] - {signal}))
+            return 0
+        last = self._called(self._unshaped(made.all_input_nodes[0])) if made.all_input_nodes else None
+        bias = getattr(last, "bias", None)
+        if isinstance(bias, Tensor) and not bias.is_meta and abs(float(bias.detach().float().mean())) > 1:
+            return 0
+        return 1
 
     def _is_gate(self, node: fx.Node) -> bool:
         """Whether a node is a sigmoid or a softmax, or one that was only reshaped."""
-        node = _as_it_was(node)
+        node = self._unshaped(node)
         return node.target in _GATES or isinstance(self._called(node), _GATE_MODULES)
 
+    def _unshaped(self, node: fx.Node) -> fx.Node:
+        """What a node was before it was only reshaped."""
+        while self._kind(node) in _RESHAPES and node.all_input_nodes:
+            node = node.all_input_nodes[0]
+        return node
+
     def _kind(self, node: fx.Node) -> str:
-        """The name of a module's class, of a function or of a method."""
+        """The name of a module's class, of a function or of a method; empty if nothing is called."""
         called = self._called(node)
-        return type(called).__name__ if called is not None else str(getattr(node.target, "__name__", node.target))
+        if called is not None:
+            return type(called).__name__
+        return str(getattr(node.target, "__name__", node.target)) if node.op.startswith("call_") else ""
 
     def _called(self, node: fx.Node) -> nn.Module | None:
         return self._module.get_submodule(str(node.target)) if node.op == "call_module" else None
@@ -303,16 +333,6 @@ class _Reader:
         called = self._called(node)
         named = called is not None and not isinstance(called, ScaleBias) and "norm" in type(called).__name__.lower()
         return named or node.target in NORM_FUNCTIONS
-
-
-def _as_it_was(node: fx.Node) -> fx.Node:
-    """What a node was before it was only reshaped."""
-    reshapes = ("view", "reshape", "unsqueeze", "expand", "expand_as", "flatten")
-    while node.op == "call_method" and node.target in reshapes:
-        node = node.all_input_nodes[0]
-    if node.op == "call_function" and node.target is operator.getitem:
-        node = node.all_input_nodes[0]
-    return node
 
 
 def _mean_square(tensor: Tensor) -> float:

@@ -33,7 +33,10 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     branch the two factors are multiplied. Behind rows that keep their mean (``centralize="mixing"``, or none) it is
     ``√(2/c)``: 2 is what such a row wants behind a ReLU. Behind a map that gets what a gate has multiplied, as those
     do that follow squeeze and excitation, it is twice as large: a sigmoid of about zero is one half, and the signals
-    of a deep network of such blocks would all but vanish. A gate at the end of a branch counts as the number 1/2.
+    of a deep network of such blocks would all but vanish. Numbers in the forward beside the gate count. A gate at the
+    end of a branch counts as the number 1/2. A gate is a sigmoid or a hard sigmoid that gets a linear map's output, of
+    a mean bias of at most 1; between it and the next map there may be ReLUs, pools and reshapes, and in all traced
+    modes it must be there.
 
     A branch that ends without a scale stays as it is. With a norm of another kind inside, as in a transformer, it does
     not double the stream; others are named in a warning, and so are scales that lie where the forward could not be
@@ -109,8 +112,8 @@ def _keeps(pair: Scaled) -> tuple[float, str]:
         factor, reasons = settings.c**-0.5, ["behind a map that no activation feeds"]
     elif not settings.centred(pair.layer):
         factor, reasons = min(1.0, (C_HE / settings.c) ** 0.5), ["behind rows that keep their mean"]
-    if pair.gated:
-        factor, reasons = 2 * factor, [*reasons, "behind what a gate halves"]
+    if pair.left != 1:
+        factor, reasons = factor / pair.left, [*reasons, "behind what a gate halves"]
     return factor, ", ".join(reasons)
 
 

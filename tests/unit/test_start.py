@@ -363,55 +363,110 @@ def test_of_a_product_the_signal_is_scaled_and_not_its_gate(product: Callable[[n
 class Excited(nn.Sequential):
     """A block of a MobileNetV3 or an EfficientNet, as wide inside as outside."""
 
-    def __init__(self, gate: Callable[[nn.Module, Tensor], Tensor], width: int = 64) -> None:
+    def __init__(
+        self,
+        way: Callable[[nn.Module, Tensor], Tensor],
+        width: int = 64,
+        inside: Callable[[], nn.Module] = nn.ReLU,
+    ) -> None:
         conv = functools.partial(nn.Conv2d, width, width, 1, bias=False)
-        super().__init__(conv(), nn.BatchNorm2d(width), nn.ReLU(), Gated(gate, width), conv(), nn.BatchNorm2d(width))
+        super().__init__(conv(), nn.BatchNorm2d(width), inside(), Gated(way, width), conv(), nn.BatchNorm2d(width))
 
 
 class Gated(nn.Module):
-    def __init__(self, gate: Callable[[nn.Module, Tensor], Tensor], width: int) -> None:
+    def __init__(self, way: Callable[[nn.Module, Tensor], Tensor], width: int) -> None:
         super().__init__()
-        self.gate, self.layers = gate, nn.Sequential(nn.Conv2d(width, 4, 1), nn.ReLU(), nn.Conv2d(4, width, 1))
+        self.way, self.layers = way, nn.Sequential(nn.Conv2d(width, 4, 1), nn.ReLU(), nn.Conv2d(4, width, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.gate(self.layers, x)
+        return self.way(self.layers, x)
 
 
-GATES: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
-    "sigmoid": lambda layers, x: x * torch.sigmoid(layers(x.mean((2, 3), keepdim=True))),
-    "hardsigmoid": lambda layers, x: F.hardsigmoid(layers(x.mean((2, 3), keepdim=True))) * x,
-    "expanded": lambda layers, x: x.mul(layers(x.mean((2, 3), keepdim=True)).sigmoid().expand_as(x)),
-    "before a ReLU": lambda layers, x: F.relu(x * layers(x.mean((2, 3), keepdim=True)).sigmoid()),
+def gate(layers: nn.Module, x: Tensor) -> Tensor:
+    return torch.sigmoid(layers(x.mean((2, 3), keepdim=True)))
+
+
+# Ways to write a gate -> what it leaves of a signal.
+GATES: dict[str, tuple[Callable[[nn.Module, Tensor], Tensor], float]] = {
+    "sigmoid": (lambda layers, x: x * gate(layers, x), 0.5),
+    "hardsigmoid": (lambda layers, x: F.hardsigmoid(layers(x.mean((2, 3), keepdim=True))) * x, 0.5),
+    "reshaped": (lambda layers, x: x.mul(gate(layers, x).flatten(1)[:, :, None, None].expand_as(x)), 0.5),
+    "before a ReLU": (lambda layers, x: F.relu(x * gate(layers, x)), 0.5),
+    "before a pooling": (lambda layers, x: F.max_pool2d(x * gate(layers, x), 3, 1, 1), 0.5),
+    "doubled there": (lambda layers, x: 2 * (x * gate(layers, x)), 1.0),
+    "doubled before": (lambda layers, x: 2 * x * gate(layers, x), 1.0),
+    "twice": (lambda layers, x: x * (gate(layers, x) * gate(layers, x)), 0.25),
+    "in a row": (lambda layers, x: twice(layers, x * gate(layers, x)), 0.25),
+    "an activation": (lambda _, x: x * torch.sigmoid(x), 1.0),
+    "an activation behind": (lambda layers, x: F.gelu(x * gate(layers, x)), 1.0),
+    "a softmax": (lambda layers, x: x * torch.softmax(layers(x), 1), 1.0),
 }
 
 
-@pytest.mark.parametrize("gate", GATES.values(), ids=GATES)
-def test_what_a_gate_halves_is_doubled_behind_the_next_map(gate: Callable[[nn.Module, Tensor], Tensor]) -> None:
+def twice(layers: nn.Module, x: Tensor) -> Tensor:
+    return x * torch.sigmoid(layers(x.amax((2, 3), keepdim=True)))
+
+
+@pytest.mark.parametrize(("way", "left"), GATES.values(), ids=GATES)
+def test_what_a_gate_halves_is_doubled_behind_the_next_map(
+    way: Callable[[nn.Module, Tensor], Tensor], left: float
+) -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(
-        *(nn.Sequential(Excited(gate), nn.ReLU()) for _ in range(8)), nn.Flatten(), nn.Linear(1024, 3)
-    )
+    blocks = [nn.Sequential(Excited(way), nn.ReLU()) for _ in range(8)]
+    model = nn.Sequential(*blocks, nn.Flatten(), nn.Linear(1024, 3))
     cwn.replace_batchnorm(model, c=cwn.C_CENTERED)
-    x = torch.randn(32, 64, 4, 4)
-    vanishing = float(model[:8](x).detach().square().mean())
     names = cwn.scale_branches(model)
-    assert names == tuple(f"{i}.0.5" for i in range(8)) == cwn.report(model).names("started")
-    assert all((model.get_submodule(name).weight == 2).all() for name in names)
-    assert all((block[0][1].weight == 1).all() for block in model[:8])
-    assert vanishing < 1e-3 and 0.1 < float(model[:8](x).detach().square().mean()) < 100
+    assert names == (tuple(f"{i}.0.5" for i in range(8)) if left < 1 else ())
+    assert names == cwn.report(model).names("started")
+    assert all((block[0][5].weight == 1 / left).all() and (block[0][1].weight == 1).all() for block in model[:8])
 
 
-def test_an_activation_that_multiplies_by_itself_is_no_gate() -> None:
-    model = nn.Sequential(Excited(lambda _, x: x * torch.sigmoid(x)), nn.Flatten(), nn.Linear(1024, 3))
+def test_gates_in_a_row_neither_let_the_signal_vanish_nor_explode() -> None:
+    torch.manual_seed(0)
+    # Without an activation before the gate the rows behind it start at norm one, too.
+    for inside, start in ((nn.ReLU, 2.0), (nn.Identity, 2 * cwn.C_CENTERED**-0.5)):
+        blocks = [nn.Sequential(Excited(GATES["sigmoid"][0], inside=inside), nn.ReLU()) for _ in range(8)]
+        model = nn.Sequential(*blocks, nn.Flatten(), nn.Linear(1024, 3))
+        cwn.replace_batchnorm(model, c=cwn.C_CENTERED)
+        x = torch.randn(32, 64, 4, 4)
+        before = float(model[:8](x).detach().square().mean())
+        cwn.scale_branches(model)
+        assert before < 0.1 and all(block[0][5].weight[0].item() == pytest.approx(start) for block in model[:8])
+        assert 0.1 < float(model[:8](x).detach().square().mean()) < 100
+
+
+def test_a_gate_that_starts_open_or_is_not_always_there_is_left_alone() -> None:
+    opened = nn.Sequential(Excited(GATES["sigmoid"][0]), nn.Flatten(), nn.Linear(1024, 3))
+    nn.init.constant_(opened[0][3].layers[2].bias, 4.0)
+    cwn.replace_batchnorm(opened)
+    assert cwn.scale_branches(opened) == ()
+
+    def at_times(layers: nn.Module, x: Tensor) -> Tensor:
+        return x * gate(layers, x) if layers.training else x
+
+    model = nn.Sequential(Excited(at_times), nn.Flatten(), nn.Linear(1024, 3))
     cwn.replace_batchnorm(model)
-    assert cwn.scale_branches(model) == ()
+    assert cwn.scale_branches(model) == cwn.scale_branches(model.eval()) == ()
+
+
+def test_an_input_may_have_any_name() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.scale, self.head = nn.Conv2d(4, 4, 1), cwn.ScaleBias(4), nn.Conv2d(4, 4, 1)
+
+        def forward(self, relu: Tensor) -> Tensor:
+            y: Tensor = self.head(self.scale(self.conv(relu)))
+            return y
+
+    assert cwn.scale_branches(Named()) == ()
 
 
 def test_in_a_gated_branch_both_factors_count_and_the_stream_is_not_warned_of() -> None:
     class Adds(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.part = Excited(GATES["sigmoid"])
+            self.part = Excited(GATES["sigmoid"][0])
 
         def forward(self, x: Tensor) -> Tensor:
             y: Tensor = x + self.part(x)

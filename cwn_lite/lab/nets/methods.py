@@ -233,7 +233,7 @@ def classifier(model: nn.Module) -> nn.Linear:
 
 @torch.no_grad()
 def _start_scales(model: nn.Module, *, gates: bool) -> None:
-    """Start scales as the library does; without ``gates`` as it did before it made up for these."""
+    """Start scales as the library does; without ``gates`` half as large where it makes up for one, as it once did."""
     names = cwn.scale_branches(model)
     reasons = {line.name: line.reason for line in cwn.report(model) if line.action == "started"}
     for name in names if not gates else ():
