@@ -70,3 +70,21 @@ def test_what_differs_from_the_paper_is_said() -> None:
 def test_rows_that_mix_are_named_only_where_rows_are_centred() -> None:
     with pytest.raises(ValueError, match="mixing=True says which rows are centred"):
         recipes.get("mobilenetv2-ours-angular").but(centralize=False)
+
+
+def test_older_runs_started_without_making_up_for_gates() -> None:
+    def scales(name: str) -> dict[str, float]:
+        model = build(recipes.get(f"search-efficientnet_b0-ours-{name}")).model
+        parameters = model.named_parameters()
+        return {key: float(p.detach()[0]) for key, p in parameters if key.endswith("1.weight") and p.ndim == 1}
+
+    with_gates, without = scales("gates"), scales("depthwise1")
+    ratios = [with_gates[key] / without[key] for key in without]
+    assert sorted(set(ratios)) == [1.0, 2.0] and ratios.count(2.0) == 16
+
+
+def test_networks_as_shipped_have_batch_norms_to_replace() -> None:
+    with pytest.raises(ValueError, match="net='torchvision' has batch norms; choose 'bn' or 'ours'"):
+        recipes.get("shipped-resnet50-bn").but(method="gn")
+    norms = [m for m in build(recipes.get("shipped-mnasnet1_0-bn")).model.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == 52 and {(norm.momentum, norm.eps) for norm in norms} == {(0.1, 1e-5)}
