@@ -16,9 +16,15 @@ _GATED = ("efficientnet_b0", "mobilenet_v3_large", "regnet_y_400mf")
 
 
 def shipped() -> Iterator[Recipe]:
-    """Yield per network ours and batch norm with the same steps, at once or rising, and batch norm with SGD."""
+    """Yield per network ours and batch norm with the same steps, at once or rising, and batch norm with SGD.
+
+    One of those with gates also as it starts where nothing makes up for them.
+    """
     for architecture in ARCHITECTURES:
-        methods = {"ours": {**OURS, "mixing": True, "gates": architecture in _GATED}, "bn": BN}
+        own = {**OURS, "mixing": True}
+        methods = {"ours": {**own, "gates": architecture in _GATED}, "bn": BN}
+        if architecture == _GATED[0]:
+            methods["halved"] = own
         fields = {**_SHIPPED, "architecture": architecture}
         for name, own in methods.items():
             yield Recipe.of(name=f"shipped-{architecture}-{name}-angular", **fields, **own)
