@@ -205,8 +205,9 @@ class _Reader:
             if isinstance(called, ScaleBias) and before and self._is_map(before[0]):
                 layer = self._called(before[0])
                 assert layer is not None
-                (fed,) = before[0].all_input_nodes[:1] or (before[0],)
-                found[self._name(node)] = Scaled(layer, not linear[fed], self._left(fed))
+                fed = before[0].all_input_nodes[:1]
+                activated = not any(linear[each] for each in fed)
+                found[self._name(node)] = Scaled(layer, activated, math.prod(map(self._left, fed)))
         return found
 
     def growth(self) -> float:

@@ -88,3 +88,11 @@ def test_networks_as_shipped_have_batch_norms_to_replace() -> None:
         recipes.get("shipped-resnet50-bn").but(method="gn")
     norms = [m for m in build(recipes.get("shipped-mnasnet1_0-bn")).model.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(norms) == 52 and {(norm.momentum, norm.eps) for norm in norms} == {(0.1, 1e-5)}
+
+
+def test_what_only_networks_as_shipped_have_is_refused_elsewhere() -> None:
+    """Rather than stated in a result and left out of the training."""
+    with pytest.raises(ValueError, match="gates=True is for networks as they are shipped"):
+        recipes.get("cnn-ours-e200").but(gates=True)
+    with pytest.raises(ValueError, match=r"depthwise=0\.3 is for networks as they are shipped"):
+        recipes.get("angular-cnn16-ours-lr0.015").but(depthwise=0.3)

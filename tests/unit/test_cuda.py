@@ -244,9 +244,7 @@ def one_step(model: nn.Module, optimizer: torch.optim.Optimizer) -> Callable[[],
         loss = F.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
-        return (
-            loss.detach()
-        )  # who keeps the loss keeps the nodes of its graph, and their stream, which a capture is not on
+        return loss.detach()  # else who keeps it keeps its graph, with nodes of a stream that a capture is not on
 
     return step
 

@@ -90,7 +90,8 @@ class ImageNetResNet(Record):
 class MobileNetV2(Record):
     """Sandler et al.'s network of depthwise convolutions and linear bottlenecks, as torchvision builds it.
 
-    Ours starts its scales by :func:`cwn_lite.scale_branches`; norms start as torchvision's do.
+    Ours starts its scales by :func:`cwn_lite.scale_branches`; norms start as torchvision's do. Older than
+    :class:`Torchvision`, and kept since recorded results name it.
 
     Args:
         kind: ``mobilenetv2``.

@@ -99,6 +99,11 @@ class Recipe:
             raise ValueError(f"net={self.net.kind!r}: data={self.data.kind!r} needs {wanted}")
         if isinstance(self.data, Photographs) and not isinstance(self.net, ImageNetResNet):
             raise ValueError(f"net={self.net.kind!r}: data={self.data.kind!r} needs net='imagenet-resnet'")
+        if not isinstance(self.net, MobileNetV2 | Torchvision):
+            for part, field, neutral in ((self.method, "gates", False), (self.training, "depthwise", 1.0)):
+                if (value := getattr(part, field, neutral)) != neutral:
+                    wanted = "net='torchvision' or 'mobilenetv2'"
+                    raise ValueError(f"{field}={value!r} is for networks as they are shipped: choose {wanted}")
         if isinstance(self.net, Torchvision) and self.method.kind not in ("ours", "bn"):
             raise ValueError(f"method={self.method.kind!r}: net='torchvision' has batch norms; choose 'bn' or 'ours'")
 
