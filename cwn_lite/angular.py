@@ -12,10 +12,11 @@ from torch.optim.adamw import adamw
 from cwn_lite.capture import make_capturable, make_uncapturable
 from cwn_lite.checks import check_real_dense
 from cwn_lite.groups import check_group
-from cwn_lite.holding import Held, turn_and_hold, turn_as_held
+from cwn_lite.holding import EVERY, Due, Held, are_alike, count, orthogonalize_and_hold, orthogonalize_as_held
+from cwn_lite.orthogonal import orthogonalize
 from cwn_lite.rows import Layout, copy_rows_, local_part, row_length, to_rows
 from cwn_lite.sharded import copy_whole_, gathered, whole
-from cwn_lite.turning import Tangent, turn
+from cwn_lite.turning import Tangent, pull
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
@@ -38,17 +39,18 @@ class AngularMuon(Optimizer):
     non-finite stays where it is, with its momentum decayed. The host never waits for a GPU, on which the products of
     the orthogonalization are in bfloat16.
 
-    Most of a step's time goes into these products where layers are wide and images small. ``orthogonalize_every``
-    saves most of them and costs accuracy, as the book measures: what orthogonalizes, the inverse root of a momentum's
-    Gram matrix, is computed in each so many steps of a weight, the first included, and held in between together with
-    the pull. It is in float32 or better on every device. States grow by a copy of the weights for the pull and by a
-    square matrix of the short side of each; with FSDP2 each process holds the latter whole, and gathers the pull, too.
-    A state goes on in an optimizer with as many steps; a full state of FSDP2 fits no other.
+    Most of a step's time goes into these products where layers are wide and images small. The pull is nearly half of
+    them, and changes little from step to step: with ``coherence_decay_every`` that of several steps is taken at once.
+    The book measures no loss of accuracy. ``orthogonalize_every`` saves most of the others and does cost accuracy:
+    what orthogonalizes, the inverse root of a momentum's Gram matrix, is computed in each so many steps of a weight,
+    the first included, and held in between. It is in float32 or better on every device. States grow by a square matrix
+    of the short side of each weight; with FSDP2 each process holds it whole. A state goes on in an optimizer with as
+    many steps; a full state of FSDP2 fits no other.
 
     A step that orthogonalizes is some hundred calls for each shape of weight, for which a fast GPU waits. With
     ``capturable`` it can be captured as a CUDA graph, alone or with the whole training step, and is one call then.
     Rates become tensors on the GPU: a graph follows what schedulers, or ``fill_``, write into them. Momenta stay those
-    of the recording. Without a graph, ``orthogonalize_every`` spares most of these calls.
+    of the recording. Without a graph, the two ways to do less spare most of these calls.
 
     Args:
         params: parameters or groups. Keys of a group besides those below: ``transposed`` and ``groups``, how the
@@ -57,6 +59,8 @@ class AngularMuon(Optimizer):
         momentum: of turning groups, in [0, 1).
         nesterov: look ahead by one step of momentum.
         coherence_decay: strength of the pull that keeps the rows of a weight from agreeing.
+        coherence_decay_every: take the pull in each so many steps of a weight, so many times as strong; 1 is each
+            step. More excludes ``capturable``.
         centralize: rows of turning groups are to keep zero mean.
         orthogonalize_every: orthogonalize anew in each so many steps of a weight; 1 is each step. More excludes
             ``capturable``.
@@ -92,6 +96,7 @@ class AngularMuon(Optimizer):
         momentum: float = 0.9,
         nesterov: bool = True,
         coherence_decay: float = 1.0,
+        coherence_decay_every: int = 1,
         centralize: bool = True,
         orthogonalize_every: int = 1,
         turn: bool = True,
@@ -105,6 +110,7 @@ class AngularMuon(Optimizer):
             "momentum": momentum,
             "nesterov": nesterov,
             "coherence_decay": coherence_decay,
+            "coherence_decay_every": coherence_decay_every,
             "centralize": centralize,
             "orthogonalize_every": orthogonalize_every,
             "turn": turn,
@@ -173,7 +179,7 @@ class AngularMuon(Optimizer):
             mine = [group["capturable"] for group in self.param_groups]
             # Steps that are captured are all alike.
             groups = [
-                group | ({"capturable": True, "orthogonalize_every": 1} if own else {"capturable": False})
+                group | ({"capturable": True, **dict.fromkeys(EVERY, 1)} if own else {"capturable": False})
                 for group, own in zip(groups, mine, strict=True)
             ]
         super().load_state_dict(state_dict | {"param_groups": groups})
@@ -201,90 +207,71 @@ class AngularMuon(Optimizer):
             raise RuntimeError("AngularMuon takes no sparse gradients; build the embedding with sparse=False")
         self._check_capture()
         # Once and before all loops: torch's compiler cannot look into it, and goes on behind it.
-        due = self._due(moving) if any(g["turn"] and g["orthogonalize_every"] > 1 for g in self.param_groups) else None
+        due = None if all(map(are_alike, self.param_groups)) else self._due(moving)
         for i, (held, group) in enumerate(zip(moving, self.param_groups, strict=True)):
             if group["turn"]:
-                self._turn(held, group, due[i] if due else [True] * len(held))
+                self._turn(held, group, due[i] if due else [Due()] * len(held))
             else:
                 self._adapt(held, group)
         return loss
 
     def _check_capture(self) -> None:
         """Refuse to be captured where a graph would go on with the rates and counts of its first step."""
-        alike = all(group["capturable"] and group["orthogonalize_every"] == 1 for group in self.param_groups)
+        alike = all(group["capturable"] and are_alike(group) for group in self.param_groups)
         if alike or torch.compiler.is_compiling():
             return
         on_gpu = any(p.is_cuda for group in self.param_groups for p in group["params"])
         if on_gpu and torch.cuda.is_current_stream_capturing():
             raise RuntimeError(
                 "this step cannot be captured as a CUDA graph; build AngularMuon with capturable=True and without "
-                "orthogonalize_every"
+                f"{' and '.join(EVERY)}"
             )
 
-    def _turn(self, weights: list[Tensor], group: dict[str, Any], due: list[bool]) -> None:
-        """Turn weights; those of one shape together, of which some may be due to be orthogonalized."""
+    def _turn(self, weights: list[Tensor], group: dict[str, Any], due: list[Due]) -> None:
+        """Turn weights; those of one shape together, as far as as much is due."""
         stored: Layout = {"transposed": group["transposed"], "groups": group["groups"]}
         alike: dict[tuple[Any, ...], list[Tensor]] = defaultdict(list)
-        for weight, anew in zip(weights, due, strict=True):
-            alike[anew, weight.shape, weight.dtype, weight.device, hasattr(weight, "placements")].append(weight)
-        for (anew, *_), same in alike.items():
+        for weight, own in zip(weights, due, strict=True):
+            alike[own, weight.shape, weight.dtype, weight.device, hasattr(weight, "placements")].append(weight)
+        for (own, *_), same in alike.items():
             split = (group["groups"], -1)  # each group of a grouped convolution is a matrix of its own
             directions, moved = (part.unflatten(1, split) for part in self._directions(same, group, stored))
             rows = torch.stack([to_rows(whole(weight), **stored) for weight in same]).unflatten(1, split)
             with torch.autocast(rows.device.type, enabled=False):
                 of = Tangent.of(rows, directions, moved, group["centralize"])
-                turns = self._turns(same, rows, of, group, stored, anew)
+                orthogonal = self._orthogonal(same, of, group, own.anew)
+                pulls = group["coherence_decay"] and own.pulls
+                pulled = pull(rows, group["lr"], group["coherence_decay"], own.pulls) if pulls else None
+                turns = of.step(orthogonal, pulled)
                 new = (rows - group["lr"] * turns).flatten(1, 2)
             for weight, mine in zip(same, new, strict=True):
                 copy_whole_(weight, mine, **stored)
 
-    def _due(self, moving: list[list[Tensor]]) -> list[list[bool]]:
-        """Return for each weight of each group whether this step orthogonalizes, and count its steps."""
-        found = []
-        for weights, group in zip(moving, self.param_groups, strict=True):
-            every = group["orthogonalize_every"] if group["turn"] else 1
-            for weight in weights if every > 1 else ():
-                self.state[weight].setdefault("step", torch.zeros((), dtype=torch.float32, device="cpu")).add_(1)
-            found.append([every == 1 or self._is_due(weight, group) for weight in weights])
-        return found
+    def _due(self, moving: list[list[Tensor]]) -> list[list[Due]]:
+        """Return for each weight of each group what is due in this step, and count its steps."""
+        return [
+            [count(self.state[weight], group, weight.dtype) for weight in weights]
+            if group["turn"] and not are_alike(group)
+            else [Due()] * len(weights)
+            for weights, group in zip(moving, self.param_groups, strict=True)
+        ]
 
-    def _is_due(self, weight: Tensor, group: dict[str, Any]) -> bool:
-        state = self.state[weight]
-        held = state.get("inverse_root")
-        if held is None or ("pull" in state) != (group["coherence_decay"] > 0):
-            return True
-        # A state that was loaded for half-precision weights is in their precision, too little for an inverse.
-        if held.dtype != torch.promote_types(weight.dtype, torch.float32):
-            return True
-        return bool(int(state["step"] - 1) % group["orthogonalize_every"] == 0)
-
-    def _turns(
-        self, weights: list[Tensor], rows: Tensor, of: Tangent, group: dict[str, Any], stored: Layout, anew: bool
-    ) -> Tensor:
-        """Return the steps of weights of one shape over the angle, ``(k, groups, out / groups, n)``."""
-        lr, decay = group["lr"], group["coherence_decay"]
-        if group["orthogonalize_every"] == 1:
-            for state in (self.state[weight] for weight in weights):
-                if "inverse_root" in state:  # of another time, when some steps held it
-                    for key in state.keys() & {"inverse_root", "size", "pull", "step"}:
-                        del state[key]
-            return turn(rows, of, lr, coherence_decay=decay, dtype=torch.bfloat16 if rows.is_cuda else None)
+    def _orthogonal(self, weights: list[Tensor], of: Tangent, group: dict[str, Any], anew: bool) -> Tensor:
+        """Return the orthogonalized directions of weights of one shape, ``(k, groups, out / groups, n)``."""
         states = [self.state[weight] for weight in weights]
+        if group["orthogonalize_every"] == 1:
+            for state in states:
+                if "inverse_root" in state:  # of another time, when some steps held it
+                    del state["inverse_root"], state["size"]
+            return orthogonalize(of.direction, dtype=torch.bfloat16 if of.direction.is_cuda else None)
         if not anew:
             root, size = (torch.stack([state[key] for state in states]) for key in ("inverse_root", "size"))
-            pulls = [to_rows(whole(state["pull"]), **stored) for state in states if "pull" in state]
-            return turn_as_held(of, Held(root, size, torch.stack(pulls).reshape(rows.shape) if pulls else None))
-        turns, held = turn_and_hold(rows, of, lr, coherence_decay=decay, every=group["orthogonalize_every"])
-        for i, (weight, state) in enumerate(zip(weights, states, strict=True)):
+            return orthogonalize_as_held(of, Held(root, size))
+        orthogonal, held = orthogonalize_and_hold(of)
+        for i, state in enumerate(states):
             # Copies, not views that would keep the others alive.
             state |= {"inverse_root": held.inverse_root[i].clone(), "size": held.size[i].clone()}
-            if held.pulled is None:
-                state.pop("pull", None)
-            else:  # kept as the weight is: with FSDP2 by rows
-                if "pull" not in state:
-                    state["pull"] = torch.zeros_like(weight, memory_format=torch.preserve_format)
-                copy_whole_(state["pull"], held.pulled[i].flatten(0, 1), **stored)
-        return turns
+        return orthogonal
 
     def _directions(self, weights: list[Tensor], group: dict[str, Any], stored: Layout) -> tuple[Tensor, Tensor]:
         """Return the momenta of weights of one shape, ``(k, rows, n)``, and which rows have a usable gradient."""

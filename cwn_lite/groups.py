@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from cwn_lite.checks import check_bool, check_count, check_module, check_nonnegative
+from cwn_lite.holding import EVERY
 from cwn_lite.layers import ScaleBias
 from cwn_lite.rows import CONVOLUTIONS, layout
 from cwn_lite.selection import Named, select
@@ -141,9 +142,10 @@ def check_group(group: dict[str, Any]) -> None:
     for key in ("nesterov", "centralize", "turn", "transposed", "capturable"):
         check_bool(key, group[key])
     check_count("groups", group["groups"], 1)
-    every = check_count("orthogonalize_every", group["orthogonalize_every"], 1)
-    if group["turn"] and group["capturable"] and every > 1:
-        raise ValueError(
-            f"orthogonalize_every={every} with capturable: the steps of a captured graph are all alike, and only each "
-            f"{every}th would orthogonalize; choose one of the two"
-        )
+    for key in EVERY:
+        every = check_count(key, group[key], 1)
+        if group["turn"] and group["capturable"] and every > 1:
+            raise ValueError(
+                f"{key}={every} with capturable: the steps of a captured graph are all alike, and only each {every}th "
+                "would do this; choose one of the two"
+            )

@@ -67,32 +67,9 @@ def turned(
         largest = direction.abs().amax(-1, keepdim=True)
         moved = (largest > 0) & largest.isfinite()
         of = Tangent.of(rows, torch.where(moved, direction, 0.0), moved, centralize)
-        new: Tensor = rows - lr * turn(rows, of, lr, coherence_decay=coherence_decay, dtype=dtype)
+        pulled = pull(rows, lr, coherence_decay) if coherence_decay else None
+        new: Tensor = rows - lr * of.step(orthogonalize(of.direction, dtype=dtype), pulled)
     return new.to(rows.dtype)
-
-
-def turn(
-    rows: Tensor,
-    of: "Tangent",
-    lr: float | Tensor,
-    *,
-    coherence_decay: float,
-    dtype: torch.dtype | None,
-) -> Tensor:
-    """Return what :func:`turned` takes off of ``rows``, over ``lr``: ``‖W‖_F O / √r + κ W Wᵀ W / (c ρ²)``.
-
-    Args:
-        rows: as for :func:`turned`, and not empty.
-        of: the direction.
-        lr: how far the step will go: a pull that would flip rows is shortened.
-        coherence_decay: as for :func:`turned`.
-        dtype: likewise.
-
-    Returns:
-        ``(..., out, n)`` in float32 or better.
-    """
-    pulled = pull(rows, lr, coherence_decay) if coherence_decay else None
-    return of.step(orthogonalize(of.direction, dtype=dtype), pulled)
 
 
 class Tangent(NamedTuple):
@@ -154,13 +131,14 @@ def _check(rows: Tensor, direction: Tensor, coherence_decay: float) -> None:
     check_nonnegative("coherence_decay", coherence_decay)
 
 
-def pull(rows: Tensor, lr: float | Tensor, coherence_decay: float) -> Tensor:
+def pull(rows: Tensor, lr: float | Tensor, coherence_decay: float, steps: int = 1) -> Tensor:
     """``κ W Wᵀ W / (c ρ²)``, shortened where a step of ``lr`` times it would be longer than ``W`` in some direction.
 
     Args:
         rows: as for :func:`turned`.
         lr: likewise.
         coherence_decay: likewise.
+        steps: the pull of so many steps at once, so many times as long.
 
     Returns:
         ``(..., out, n)`` in float32 or better.
@@ -170,8 +148,12 @@ def pull(rows: Tensor, lr: float | Tensor, coherence_decay: float) -> Tensor:
     gram = w @ w.mT if out <= n else w.mT @ w
     product = gram @ w if out <= n else w @ gram
     edge = w.square().sum(-1, keepdim=True).mean(-2, keepdim=True) * (1 + math.sqrt(out / n)) ** 2
-    strength = coherence_decay / edge.clamp_min(torch.finfo(w.dtype).tiny)
-    # The Frobenius norm bounds the largest eigenvalue.
+    strength = steps * coherence_decay / edge.clamp_min(torch.finfo(w.dtype).tiny)
+    # The Frobenius norm bounds the largest eigenvalue. The root of the square's does so more closely, which many steps
+    # at once need: the pull of random rows is not to be shortened.
     reach = lr * strength * torch.linalg.matrix_norm(gram, keepdim=True)
+    if steps > 1:
+        part = lr * strength * gram
+        reach = torch.linalg.matrix_norm(part @ part, keepdim=True).sqrt()
     pulled: Tensor = product * (strength / reach.clamp_min(1.0))
     return pulled

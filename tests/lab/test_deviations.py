@@ -58,7 +58,7 @@ def test_every_change_is_named() -> None:
     }
     elsewhere = {"kind", "residual", "residual_alpha", "residual_gamma", "groups", "ws_gain"}
     elsewhere |= {"rest", "coherence_decay"}  # said with the steps
-    elsewhere |= {"orthogonalize_every", "depthwise"}  # of angular steps: below, too
+    elsewhere |= {"coherence_decay_every", "orthogonalize_every", "depthwise"}  # of angular steps: below, too
     elsewhere |= {"points", "k", "dropout", "final_lr"}  # of point clouds: test_points.py
     elsewhere |= {"side"}  # of photographs: test_photographs.py
     elsewhere |= {"architecture", "gates"}  # of networks as shipped: below
@@ -70,6 +70,8 @@ def test_every_change_is_named() -> None:
         assert text not in of("cnn-ours-e200"), field
     said = of("cnn-ours-e200", steps="angular", orthogonalize_every=4)
     assert "orthogonalized anew every 4 steps" in said
+    assert "pull of 8 steps at once" in of("cnn-ours-e200", steps="angular", coherence_decay_every=8)
+    assert not any("at once" in text for text in of("cnn-ours-e200", steps="angular"))
     assert not any("anew" in text for text in of("cnn-ours-e200", steps="angular"))
     assert "images: CIFAR-10, JPEG quality 75" in of("cnn-ours-e200", "CIFAR-10, JPEG quality 75")
     assert "rows of norm 1.41: not printed" in of("grid16-ws-scaled-lr0.1-wd0.0005-init1-e4")

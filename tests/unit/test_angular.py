@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cwn_lite as cwn
+from cwn_lite.turning import pull
 
 
 def optimizer_of(model: nn.Module, lr: float = 0.05, **options: Any) -> cwn.AngularMuon:
@@ -544,9 +545,10 @@ def test_states_in_half_precision_orthogonalize_anew() -> None:
     assert all(p.isfinite().all() for p in model.parameters())
 
 
-def test_a_resumed_run_holds_what_was_held() -> None:
+@pytest.mark.parametrize("key", ["orthogonalize_every", "coherence_decay_every"])
+def test_a_resumed_run_goes_on_with_what_is_held_and_counted(key: str) -> None:
     model = mixed_net()
-    optimizer = optimizer_of(model, orthogonalize_every=3)
+    optimizer = optimizer_of(model, **{key: 3})
     cwn.constrain(optimizer, model)
     train(model, optimizer, mixed_batch(), 2)
     resumed = mixed_net()
@@ -571,47 +573,41 @@ def test_a_weight_that_joins_later_turns_at_once() -> None:
         assert torch.equal(late, before) == (step == 0)
 
 
-def test_held_and_captured_steps_exclude_each_other() -> None:
-    with refused(ValueError, "orthogonalize_every=4", "capturable"):
-        optimizer_of(mixed_net(), orthogonalize_every=4, capturable=True)
-    with refused(ValueError, "orthogonalize_every", "0"):
-        optimizer_of(mixed_net(), orthogonalize_every=0)
-    with refused(TypeError, "orthogonalize_every"):
-        optimizer_of(mixed_net(), orthogonalize_every=2.0)
+@pytest.mark.parametrize("key", ["orthogonalize_every", "coherence_decay_every"])
+def test_steps_that_differ_and_captured_ones_exclude_each_other(key: str) -> None:
+    with refused(ValueError, f"{key}=4", "capturable"):
+        optimizer_of(mixed_net(), **{key: 4}, capturable=True)
+    with refused(ValueError, key, "0"):
+        optimizer_of(mixed_net(), **{key: 0})
+    with refused(TypeError, key):
+        optimizer_of(mixed_net(), **{key: 2.0})
 
 
 def test_what_is_held_goes_with_its_settings() -> None:
     torch.manual_seed(0)
-    early, late = nn.Parameter(torch.randn(8, 16)), nn.Parameter(torch.randn(8, 16))
-    optimizer = cwn.AngularMuon([early, late], orthogonalize_every=3, coherence_decay=0.0)
-    group = optimizer.param_groups[0]
+    weights = [nn.Parameter(torch.randn(8, 16)) for _ in range(2)]
+    optimizer = cwn.AngularMuon(weights, orthogonalize_every=3)
+    group, states = optimizer.param_groups[0], [optimizer.state[weight] for weight in weights]
 
-    def step(late_too: bool = True) -> None:
-        early.grad, late.grad = torch.randn(8, 16), torch.randn(8, 16) if late_too else None
+    def step() -> None:
+        for weight in weights:
+            weight.grad = torch.randn_like(weight)
         optimizer.step()
 
-    step(late_too=False)
     step()
-    assert "pull" not in optimizer.state[early]
-    group["coherence_decay"] = 1.0
-    step()  # whatever the phases of the two
-    assert all("pull" in optimizer.state[p] for p in (early, late))
-    group["coherence_decay"] = 0.0
-    step()
-    assert not any("pull" in optimizer.state[p] for p in (early, late))
+    assert all(state.keys() == {"momentum_buffer", "step", "inverse_root", "size"} for state in states)
     group["orthogonalize_every"] = 1
     step()
-    assert all(optimizer.state[p].keys() == {"momentum_buffer"} for p in (early, late))
-    optimizer.state[early]["inverse_root"] = None  # a state of another time is not looked at
+    assert not any("inverse_root" in state or "size" in state for state in states)
+    states[0] |= {"inverse_root": None, "size": None}  # a state of another time is not looked at
     step()
     group["orthogonalize_every"] = 3
     step()
-    early.data, late.data = early.data.double(), late.data.double()
-    for state in (optimizer.state[early], optimizer.state[late]):
+    for weight, state in zip(weights, states, strict=True):
+        weight.data, weight.grad = weight.data.double(), None
         state["momentum_buffer"] = state["momentum_buffer"].double()
-    early.grad, late.grad = torch.randn(8, 16).double(), torch.randn(8, 16).double()
-    optimizer.step()
-    assert optimizer.state[early]["inverse_root"].dtype == torch.float64
+    step()
+    assert all(state["inverse_root"].dtype == torch.float64 for state in states)
 
 
 def test_what_is_held_takes_no_more_memory_than_it_needs() -> None:
@@ -640,13 +636,13 @@ def test_a_first_step_of_zeros_does_not_freeze_the_next_ones() -> None:
 
 
 @pytest.mark.parametrize("every", [1, 3, 8])
-def test_rows_that_agree_are_pulled_apart_however_long_the_pull_is_held(every: int) -> None:
+def test_rows_that_agree_are_pulled_apart_however_seldom(every: int) -> None:
     torch.manual_seed(0)
     common = F.normalize(torch.randn(256), dim=0)
     start = 1.5 * math.sqrt(256) * common + torch.randn(64, 256)
     weight = nn.Parameter(cwn.project_rows(start, c=3.0))
     common = cwn.project_rows(common[None], c=1.0)[0]
-    optimizer = cwn.AngularMuon([weight], lr=0.015, orthogonalize_every=every)
+    optimizer = cwn.AngularMuon([weight], lr=0.015, coherence_decay_every=every)
     agreement = []
     for _ in range(120):
         weight.grad = torch.randn_like(weight)
@@ -657,3 +653,46 @@ def test_rows_that_agree_are_pulled_apart_however_long_the_pull_is_held(every: i
     assert agreement[0] > 0.6 and agreement[-1] < 0.3
     assert min(agreement) > -0.1, "nothing flips"
     assert max(b - a for a, b in itertools.pairwise(agreement)) < 0.02, "nor swings back"
+
+
+def test_the_pull_of_several_steps_is_taken_at_once() -> None:
+    """Each third step is longer by three times what a step with the pull of its own takes off besides."""
+    torch.manual_seed(0)
+    start, grads = torch.randn(6, 20, dtype=torch.float64), torch.randn(7, 6, 20, dtype=torch.float64)
+    weight = nn.Parameter(start.clone())
+    optimizer = cwn.AngularMuon([weight], lr=0.02, coherence_decay_every=3)
+    taken = []
+    for grad in grads:
+        before, state = weight.detach().clone(), copy.deepcopy(optimizer.state_dict())
+        ends = []
+        for decay in (0.0, 1.0):
+            twin = nn.Parameter(before.clone())
+            other = cwn.AngularMuon([twin], lr=0.02)
+            other.load_state_dict(copy.deepcopy(state))
+            other.param_groups[0] |= {"coherence_decay": decay, "coherence_decay_every": 1}
+            twin.grad = grad
+            other.step()
+            ends.append(twin.detach())
+        weight.grad = grad
+        optimizer.step()
+        of_one = ends[1] - ends[0]
+        taken.append(float(((weight.detach() - ends[0]) * of_one).sum() / of_one.square().sum()))
+    assert taken == pytest.approx([0, 0, 3, 0, 0, 3, 0], abs=1e-9)
+
+
+def test_the_pull_of_several_steps_is_that_of_one_for_random_rows_of_a_wide_layer() -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(256, 2304)
+    torch.testing.assert_close(pull(rows, 0.015, 1.0, steps=8), 8 * pull(rows, 0.015, 1.0))
+
+
+def test_the_pull_of_several_steps_does_not_flip_rows() -> None:
+    agreeing = torch.ones(64, 1) * torch.linspace(-1, 1, 32) + 0.01 * torch.randn(64, 32)
+    weight = nn.Parameter(cwn.project_rows(agreeing, c=3.0))
+    before = weight.detach().clone()
+    optimizer = cwn.AngularMuon([weight], lr=0.015, coherence_decay_every=1000)
+    for _ in range(1000):
+        weight.grad = 1e-9 * torch.randn_like(weight)
+        optimizer.param_groups[0]["lr"] = 0.015 if optimizer.state[weight].get("step", 0) == 999 else 0.0
+        optimizer.step()
+    assert ((weight.detach() * before).sum(1) > -0.1).all()

@@ -22,15 +22,15 @@ def sgd(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=torch.tensor(0.1), momentum=0.9)
 
 
-def angular(model: nn.Module, every: int = 1) -> torch.optim.Optimizer:
+def angular(model: nn.Module, every: int = 1, pull_every: int = 1) -> torch.optim.Optimizer:
     groups = cwn.angular_groups(model, 0.05)
     groups = [group | {"lr": torch.tensor(group["lr"])} for group in groups]
-    return cwn.AngularMuon(groups, orthogonalize_every=every)
+    return cwn.AngularMuon(groups, orthogonalize_every=every, coherence_decay_every=pull_every)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("make", [sgd, angular, partial(angular, every=2)])
+@pytest.mark.parametrize("make", [sgd, angular, partial(angular, every=2), partial(angular, pull_every=2)])
 def test_a_compiled_step_is_that_of_plain_pytorch(
     make: Callable[[nn.Module], torch.optim.Optimizer],
     memory_format: torch.memory_format,

@@ -37,7 +37,8 @@ def angular(model: nn.Module) -> torch.optim.Optimizer:
 
 
 def held(model: nn.Module) -> torch.optim.Optimizer:
-    return cwn.AngularMuon(cwn.angular_groups(model, lr=0.02), orthogonalize_every=2)
+    groups = cwn.angular_groups(model, lr=0.02)
+    return cwn.AngularMuon(groups, orthogonalize_every=2, coherence_decay_every=3)
 
 
 OPTIMIZERS: list[Callable[[nn.Module], torch.optim.Optimizer]] = [sgd, angular]

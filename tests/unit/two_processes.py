@@ -45,7 +45,9 @@ def fit(model: nn.Module, rows: slice = slice(None), steps: int = STEPS) -> cwn.
 
 def turn(model: nn.Module, layers: nn.Module, rows: slice = slice(None), every: int = 1) -> cwn.Constraint:
     """Train with orthogonalized steps, the groups being those of ``layers``."""
-    optimizer = cwn.AngularMuon(cwn.angular_groups(layers, 0.05), orthogonalize_every=every)
+    optimizer = cwn.AngularMuon(
+        cwn.angular_groups(layers, 0.05), orthogonalize_every=every, coherence_decay_every=every
+    )
     constraint = cwn.constrain(optimizer, model)
     x, y = mixed_batch()
     train(model, optimizer, (x[rows], y[rows]), STEPS)

@@ -51,7 +51,7 @@ CPU: tuple[tuple[str, ...], ...] = (
     ("resnet20-*",),
     ("points-*",),
     ("imagenette-*",),
-    ("angular-cnn16-*", "angular-resnet*", "held-*"),
+    ("angular-cnn16-*", "angular-resnet*", "pulled-*", "held-*"),
     ("versus-*",),
     ("search-*",),
     ("noise-*",),

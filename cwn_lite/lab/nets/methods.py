@@ -134,6 +134,7 @@ def _optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.
         "lr": steps.lr,
         "momentum": steps.momentum,
         "coherence_decay": steps.coherence_decay,
+        "coherence_decay_every": steps.coherence_decay_every,
         "orthogonalize_every": steps.orthogonalize_every,
     }
     if isinstance(recipe.net, AS_SHIPPED):  # grouped convolutions have groups of parameters of their own

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from ..errors import LabError
-from . import ablations, angular, depthwise, held, noise, paper, photographs, points, shipped, small, versus
+from . import ablations, angular, depthwise, less_often, noise, paper, photographs, points, shipped, small, versus
 from .grid import grid
 from .recipe import Recipe
 
@@ -34,7 +34,7 @@ def _all() -> Iterator[Recipe]:
     yield from noise.finals()
     yield from points.table_5()
     yield from photographs.table_6()
-    yield from held.held()
+    yield from less_often.less_often()
 
 
 def _by_every_name() -> dict[str, Recipe]:

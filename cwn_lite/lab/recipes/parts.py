@@ -239,6 +239,7 @@ class Angular(Training):
         kind: ``angular``; all others as for :class:`Training`. Weight decay acts on the classifier alone.
         rest: rate of AdamW as a multiple of ``lr``.
         coherence_decay: strength of the pull that keeps rows from agreeing.
+        coherence_decay_every: the pull is taken in each so many steps, so many times as strong.
         orthogonalize_every: what orthogonalizes is computed in each so many steps, and held in between.
         depthwise: angle of the rows of depthwise convolutions as a multiple of ``lr``; 0 leaves these rows to AdamW,
             without a constraint. For networks as torchvision ships them.
@@ -249,6 +250,7 @@ class Angular(Training):
     kind: str = "angular"
     rest: float = field(default=0.2, metadata={"above": 0, "later": True})
     coherence_decay: float = field(default=1.0, metadata={"least": 0, "later": True})
+    coherence_decay_every: int = field(default=1, metadata={"above": 0, "later": True})
     orthogonalize_every: int = field(default=1, metadata={"above": 0, "later": True})
     depthwise: float = field(default=1.0, metadata={"least": 0, "later": True})
 

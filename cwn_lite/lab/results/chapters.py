@@ -9,7 +9,7 @@ from ..recipes import RECIPES, Recipe
 from .store import Result
 
 WANTED: dict[str, dict[str, int]] = {
-    "stepping": {"search-*": 1, "angular-*": 3, "held-cnn16-*": 3, "held-*": 1},
+    "stepping": {"search-*": 1, "angular-*": 3, "pulled-*": 3, "held-cnn16-*": 3, "held-*": 1},
     "exploding": {"grid-*": 3, "grid16-*": 3, "grid20-*": 3, "late-*": 3},
     "cifar": {
         "versus-digits*": 10,

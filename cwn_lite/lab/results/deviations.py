@@ -113,6 +113,7 @@ def _training(r: Recipe) -> list[Words]:
         found.append((True, turn))
         free = "AdamW for depthwise rows, which are not constrained"
         found.append((t.depthwise != 1, f"depthwise rows at {t.depthwise:g} of the angle" if t.depthwise else free))
+        found.append((t.coherence_decay_every > 1, f"pull of {t.coherence_decay_every} steps at once"))
         found.append((t.orthogonalize_every > 1, f"orthogonalized anew every {t.orthogonalize_every} steps"))
     return found
 

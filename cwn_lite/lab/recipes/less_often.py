@@ -1,0 +1,37 @@
+"""The dear parts of an orthogonalized step, done in each so many steps only: what that costs in accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from . import angular, photographs
+from .recipe import Recipe
+
+PULL_EVERY = 8
+"""In each how many steps the pull is taken, where that is not what is asked."""
+
+_CNN, _MANY = (f"angular-cnn16-ours-lr{lr:g}" for lr in angular.RATES[1:])
+# Recipe that pulls at each step -> how it is called here, and each how many steps instead.
+PULLED: dict[str, tuple[str, tuple[int, ...]]] = {
+    _CNN: ("cnn16", (PULL_EVERY, 32)),
+    _MANY: ("cnn16-fast", (PULL_EVERY,)),
+    f"angular-resnet20-ours-lr{angular.RATES[1]:g}": ("resnet20", (PULL_EVERY,)),
+    f"angular-resnet18-ours-lr{angular.RATES[1]:g}": ("resnet18", (PULL_EVERY,)),
+}
+# Recipe that orthogonalizes at each step -> likewise.
+HELD: dict[str, tuple[str, tuple[int, ...]]] = {
+    _CNN: ("cnn16", (2, 4, 8)),
+    "imagenette-resnet18-ours-angular": ("imagenette-resnet18", (4,)),
+}
+
+
+def less_often() -> Iterator[Recipe]:
+    """Yield recipes that differ from recommended ones in nothing but how often a step pulls, or orthogonalizes."""
+    known = {recipe.name: recipe for recipe in (*angular.finals(), *photographs.table_6())}
+    for base, (name, counts) in PULLED.items():
+        for every in counts:
+            yield known[base].but(name=f"pulled-{name}-every{every}", coherence_decay_every=every)
+    for base, (name, counts) in HELD.items():
+        for every in counts:
+            pull = {"coherence_decay_every": PULL_EVERY}
+            yield known[base].but(name=f"held-{name}-every{every}", orthogonalize_every=every, **pull)
