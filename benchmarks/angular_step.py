@@ -17,12 +17,14 @@ from torch.nn import functional as F
 import cwn_lite as cwn
 from benchmarks import timing
 from cwn_lite.lab.nets.networks import ResNet
+from cwn_lite.lab.recipes.less_often import PULL_EVERY
 from cwn_lite.lab.vision import import_torchvision
 
 REFERENCE = "SGD"
-# Name of a step -> each how many steps orthogonalize.
-HELD = {f"AngularMuon, orthogonalizing every {every} steps": every for every in (2, 4, 8)}
-STEPS = (REFERENCE, "AngularMuon", "AngularMuon without the pull", *HELD, "torch.optim.Muon")
+# Name of a step -> each how many steps pull, and orthogonalize.
+SPARING = {f"AngularMuon, pulling every {PULL_EVERY} steps": (PULL_EVERY, 1)}
+SPARING |= {f"AngularMuon, orthogonalizing every {every} steps": (PULL_EVERY, every) for every in (2, 4, 8)}
+STEPS = (REFERENCE, "AngularMuon", "AngularMuon without the pull", *SPARING, "torch.optim.Muon")
 # Network -> side of its images.
 NETWORKS = {"resnet20": 32, "resnet18": 64, "resnet50": 224}
 
@@ -70,11 +72,13 @@ def _steps(model: nn.Module, how: str, device: torch.device, graph: bool) -> Cal
     # random images may lead to, has a speed of its own.
     if how.startswith("AngularMuon"):
         pull = 0.0 if "without" in how else 1.0
+        pull_every, every = SPARING.get(how, (1, 1))
         groups = cwn.angular_groups(model, 0.0)
         optimizer: torch.optim.Optimizer = cwn.AngularMuon(
             groups,
             coherence_decay=pull,
-            orthogonalize_every=HELD.get(how, 1),
+            coherence_decay_every=pull_every,
+            orthogonalize_every=every,
             capturable=graph and device.type == "cuda",
         )
         cwn.constrain(optimizer, model)
@@ -105,13 +109,13 @@ def main() -> None:
     """Time the steps and print, and with ``--out`` write, what came out."""
     parser = timing.parser(__doc__, rounds=5)
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=["resnet20", "resnet18"])
-    usual = [how for how in STEPS if how not in HELD]
+    usual = [how for how in STEPS if how not in SPARING]
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=usual, metavar="STEP", help=", ".join(STEPS))
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--graph", action="store_true", help="capture each whole step as a CUDA graph")
     given = parser.parse_args()
-    if given.graph and HELD.keys() & given.steps:
-        parser.error("--graph captures steps that are all alike, and those that hold are not")
+    if given.graph and SPARING.keys() & given.steps:
+        parser.error("--graph captures steps that are all alike, and some of these are not")
 
     def candidates(name: str, device: torch.device) -> dict[str, timing.Candidate]:
         return {
@@ -120,7 +124,7 @@ def main() -> None:
             if how != "torch.optim.Muon" or hasattr(torch.optim, "Muon")
         }
 
-    period = math.lcm(*(HELD.get(how, 1) for how in given.steps))
+    period = math.lcm(*(every for how in given.steps for every in SPARING.get(how, (1,))))
     timing.measure("angular_step", given, given.networks, candidates, REFERENCE, period=period)
 
 

@@ -16,7 +16,7 @@ from cwn_lite.holding import EVERY, Due, Held, are_alike, count, orthogonalize_a
 from cwn_lite.orthogonal import orthogonalize
 from cwn_lite.rows import Layout, copy_rows_, local_part, row_length, to_rows
 from cwn_lite.sharded import copy_whole_, gathered, whole
-from cwn_lite.turning import Tangent, pull
+from cwn_lite.turning import Tangent, are_usable, largest_of, pull
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
@@ -283,11 +283,11 @@ class AngularMuon(Optimizer):
             buffers.append(local_part(state["momentum_buffer"], transposed=stored["transposed"]))
         parts = [local_part(w.grad, transposed=stored["transposed"]) for w in weights if w.grad is not None]
         grads = torch.stack([to_rows(part, **stored) for part in parts])
-        largest = grads.abs().amax(-1, keepdim=True)
-        moved = (largest > 0) & largest.isfinite()
+        moved = are_usable(grads)
         grads = torch.where(moved, grads, 0.0)
         momenta = torch.stack([to_rows(buffer, **stored) for buffer in buffers]).mul_(group["momentum"]).add_(grads)
-        momenta = torch.where(momenta.isfinite(), momenta, grads)  # a sum that overflowed would stay infinite
+        # A sum that overflowed would stay infinite: its row begins anew.
+        momenta = torch.where(largest_of(momenta).isfinite(), momenta, grads)
         for buffer, momentum in zip(buffers, momenta, strict=True):
             copy_rows_(buffer, momentum, **stored)
         if group["nesterov"]:
@@ -295,7 +295,7 @@ class AngularMuon(Optimizer):
         if hasattr(weights[0], "placements"):
             parts = list(torch.where(moved, momenta, 0.0))
             momenta = torch.stack([gathered(w, part, stored) for w, part in zip(weights, parts, strict=True)])
-            moved = momenta.abs().amax(-1, keepdim=True) > 0
+            moved = are_usable(momenta)
         return momenta, moved
 
     def _adapt(self, parameters: list[Tensor], group: dict[str, Any]) -> None:

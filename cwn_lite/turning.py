@@ -64,8 +64,7 @@ def turned(
     if not rows.numel():
         return rows.clone()
     with torch.autocast(rows.device.type, enabled=False):
-        largest = direction.abs().amax(-1, keepdim=True)
-        moved = (largest > 0) & largest.isfinite()
+        moved = are_usable(direction)
         of = Tangent.of(rows, torch.where(moved, direction, 0.0), moved, centralize)
         pulled = pull(rows, lr, coherence_decay) if coherence_decay else None
         new: Tensor = rows - lr * of.step(orthogonalize(of.direction, dtype=dtype), pulled)
@@ -100,9 +99,10 @@ class Tangent(NamedTuple):
         if centralize:
             d = d - d.mean(-1, keepdim=True)
         square = w.square().sum(-1, keepdim=True)
+        # In place from here on: matrices are large, and what is left behind costs as much as what is computed.
         unit = w * square.rsqrt().nan_to_num(posinf=0.0)
-        d = d - unit * (unit * d).sum(-1, keepdim=True)
-        return cls(torch.where(moved, d, 0.0), moved, square)
+        along = unit.mul_((unit * d).sum(-1, keepdim=True))
+        return cls(torch.where(moved, torch.sub(d, along, out=along), 0.0), moved, square)
 
     @property
     def rank(self) -> Tensor:
@@ -119,7 +119,27 @@ class Tangent(NamedTuple):
         # Of the rows that move: the others take no part in the length.
         length = torch.where(self.moved, self.square, 0.0).sum((-2, -1), keepdim=True)
         step = orthogonal * (length / self.rank).sqrt()
-        return torch.where(self.moved, step if pulled is None else step + pulled, 0.0)
+        return torch.where(self.moved, step if pulled is None else step.add_(pulled), 0.0)
+
+
+def are_usable(rows: Tensor) -> Tensor:
+    """Return which rows are neither zero nor have a value that is not finite, ``(..., out, 1)``.
+
+    Args:
+        rows: ``(..., out, n)``.
+    """
+    largest = largest_of(rows)
+    return (largest > 0) & largest.isfinite()
+
+
+def largest_of(rows: Tensor) -> Tensor:
+    """Return the largest absolute value of each row, ``(..., out, 1)``, NaN where it has one.
+
+    Args:
+        rows: ``(..., out, n)``.
+    """
+    # Reads twice and writes nothing: torch's norm for this takes ten times as long on a CPU.
+    return torch.maximum(rows.amax(-1, keepdim=True), -rows.amin(-1, keepdim=True))
 
 
 def _check(rows: Tensor, direction: Tensor, coherence_decay: float) -> None:
