@@ -58,7 +58,8 @@ class AngularMuon(Optimizer):
         lr: angle in radians of turning groups, rate of AdamW in the others.
         momentum: of turning groups, in [0, 1).
         nesterov: look ahead by one step of momentum.
-        coherence_decay: strength of the pull that keeps the rows of a weight from agreeing.
+        coherence_decay: strength of the pull that keeps the rows of a weight from agreeing. It shrinks them, too, and
+            counts on :func:`cwn_lite.constrain`: 0 where nothing projects, as in a network with its batch norms.
         coherence_decay_every: take the pull in each so many steps of a weight, so many times as strong; 1 is each
             step. More excludes ``capturable``.
         centralize: rows of turning groups are to keep zero mean.

@@ -1,36 +1,17 @@
 """Residual branches of a traced model, and how far its signal grows at the start."""
 
 import math
-import operator
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
-from torch import Tensor, fx, nn
-from torch.nn import functional as F
+from torch import fx, nn
 
-from cwn_lite.feeds import NORM_FUNCTIONS, Feeds
+from cwn_lite.activations import LINEAR, Moments
+from cwn_lite.feeds import Feeds
 from cwn_lite.layers import ScaleBias
-from cwn_lite.rows import is_linear_map
-
-_ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
-_DIFFERENCES = (operator.sub, operator.isub, torch.sub, "sub", "sub_")
-_SUMS = (*_ADDS, *_DIFFERENCES)
-_PRODUCTS = (operator.mul, operator.imul, torch.mul, "mul", "mul_")
-_QUOTIENTS = (operator.truediv, operator.itruediv, torch.div, torch.true_divide, "div", "div_", "true_divide")
-_JOINS = (torch.cat, torch.concat, torch.stack, "cat")
-_HALVES = (torch.sigmoid, F.sigmoid, F.hardsigmoid, "sigmoid", "sigmoid_")  # at the start: their inputs are about zero
-_GATES = (*_HALVES, torch.softmax, F.softmax, "softmax")
-# What keeps or scales a signal, by name, since torchvision's and timm's ways to drop a branch are not torch's own.
-_LINEAR = {"ScaleBias", "Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "StochasticDepth", "DropPath"}
-_LINEAR |= {"stochastic_depth", "drop_path"}  # the same as functions
-# What makes half of half of its input, ReLU6 if that is below 6: modules, functions and methods.
-_HOMOGENEOUS = _LINEAR - {"ScaleBias"} | {"ReLU", "ReLU6", "LeakyReLU", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"}
-_HOMOGENEOUS |= {"dropout", "relu", "relu_", "relu6", "leaky_relu", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"}
-_RESHAPES = {"view", "reshape", "unsqueeze", "squeeze", "expand", "expand_as", "flatten", "permute", "contiguous"}
-_RESHAPES |= {"getitem", "to", "Flatten"}
-_HALF_MODULES = (nn.Sigmoid, nn.Hardsigmoid)
-_GATE_MODULES = (*_HALF_MODULES, nn.Softmax)
+from cwn_lite.reader import JOINS, PASSING, PRODUCTS, SUMS, Reader, mean_square
+from cwn_lite.rows import TRANSPOSED
+from cwn_lite.settings import told
 
 
 class Branch(NamedTuple):
@@ -41,11 +22,13 @@ class Branch(NamedTuple):
             multiplies it by behind; empty if a way has none.
         last: name of the last layer of the branch, for messages.
         normed: whether it has a norm of another kind on its way.
+        kept: by what numbers in the forward multiply that to which the branch is added, 1 without one.
     """
 
     scales: dict[str, float]
     last: str
     normed: bool
+    kept: float
 
 
 def branches(feeds: Feeds) -> tuple[list[Branch], int]:
@@ -64,7 +47,7 @@ def branches(feeds: Feeds) -> tuple[list[Branch], int]:
     counts: dict[str, int] = defaultdict(int)
     for root, graph in feeds.traced:
         reader = _Reader(feeds, root, graph)
-        per_sum = [reader.branches(node) for node in graph.nodes if node.target in _SUMS]
+        per_sum = [reader.branches(node) for node in graph.nodes if node.target in SUMS]
         counts[root] = max(counts[root], sum(map(len, per_sum)))
         for branch in (branch for each in per_sum for branch in each):
             found.setdefault((*sorted(branch.scales), branch.last if not branch.scales else ""), branch)
@@ -76,14 +59,30 @@ class Scaled(NamedTuple):
 
     Attributes:
         layer: the map.
-        activated: False where it gets the output of another map, at most scaled, summed or joined on the way.
+        fed: what the activation before it leaves of a signal; all, where it gets the output of another map, at most
+            scaled, summed or joined on the way.
         left: what gates leave of a signal on its way to the map, 1/2 behind squeeze and excitation, with the numbers
             by which the forward multiplies there; 1 without a gate.
     """
 
     layer: nn.Module
-    activated: bool
+    fed: Moments
     left: float
+
+    @property
+    def stretch(self) -> float:
+        """By what the rows multiply a second moment, if that is more than 1; a stride of a transposed map divides it.
+
+        ``c E[f²]``, or ``c Var[f]`` of centred rows: see :func:`cwn_lite.leaky_relu_c`. With strides that multiply to
+        ``s`` each output sees ``1/s`` of a row, whose mean is not zero: ``c (E[f²] − E[f]² / s) / s``.
+        """
+        settings = told(self.layer)
+        if settings is None or not settings.spherize:
+            return 1.0
+        strides = math.prod(self.layer.stride) if isinstance(self.layer, TRANSPOSED) else 1
+        seen = self.fed.second - (self.fed.mean**2 / strides if settings.centred(self.layer) else 0.0)
+        stretched = settings.c * seen
+        return (stretched if stretched > 1 + 1e-6 else 1.0) / strides
 
 
 def scaled(feeds: Feeds) -> dict[str, Scaled]:
@@ -94,8 +93,8 @@ def scaled(feeds: Feeds) -> dict[str, Scaled]:
 
     Example:
         >>> layers = [nn.Linear(4, 4), ScaleBias(4), nn.Linear(4, 4), ScaleBias(4), nn.ReLU(), nn.Linear(4, 4)]
-        >>> {name: pair.activated for name, pair in scaled(Feeds(nn.Sequential(*layers))).items()}
-        {'1': True, '3': False}
+        >>> {name: pair.fed.second for name, pair in scaled(Feeds(nn.Sequential(*layers))).items()}
+        {'1': 0.5, '3': 1.0}
     """
     found: dict[str, Scaled] = {}
     for root, graph in feeds.traced:
@@ -103,7 +102,7 @@ def scaled(feeds: Feeds) -> dict[str, Scaled]:
             # Of several readings, what changes least counts.
             other = found.get(name, pair)
             left = min(pair.left, other.left, key=lambda left: abs(math.log(left)))
-            found[name] = Scaled(pair.layer, pair.activated or other.activated, left)
+            found[name] = Scaled(pair.layer, min(pair.fed, other.fed, key=lambda fed: fed.second), left)
     return found
 
 
@@ -119,53 +118,54 @@ def growth(feeds: Feeds) -> float:
     return max((_Reader(feeds, root, graph).growth() for root, graph in feeds.traced), default=1.0)
 
 
-class _Reader:
-    """Reads one graph."""
-
-    def __init__(self, feeds: Feeds, root: str, graph: fx.Graph) -> None:
-        self._feeds, self._graph = feeds, graph
-        self._module = feeds.modules[root]
-        self._order = {node: i for i, node in enumerate(graph.nodes)}
-        self._behind: dict[fx.Node, set[fx.Node]] = {}
-        for node in graph.nodes:
-            inputs = node.all_input_nodes
-            self._behind[node] = set(inputs).union(*(self._behind[each] for each in inputs))
+class _Reader(Reader):
+    """Reads branches, scales and growth off one graph."""
 
     def branches(self, node: fx.Node) -> list[Branch]:
         """Return the branches that a sum adds to a stream; none if it is part of a longer sum, or feeds norms alone."""
-        users = list(node.users)
-        if (len(users) == 1 and users[0].target in _SUMS) or (users and all(self._is_norm(user) for user in users)):
+        users = self._users(node)
+        if node in self._fixed or (len(users) == 1 and users[0].target in SUMS):
             return []
-        terms = self._terms(node)
+        if users and all(self._is_norm(user) for user in users):
+            return []
+        ways = self._ways(self._terms(node))
+        maps = {term: self._maps(way) for term, way in ways.items()}
+        fewest = min(maps.values(), default=0)
+        after = self._after(node)
+        kept = max((self._numbers(term, ways[term]) for term in ways if maps[term] == fewest), default=1.0) * after
+        second, alpha = node.all_input_nodes[-1], node.kwargs.get("alpha")
+        factors = {second: float(alpha)} if isinstance(alpha, int | float) else {}
+        return [
+            self._branch(term, ways[term], after * factors.get(term, 1.0), kept) for term in ways if maps[term] > fewest
+        ]
+
+    def _ways(self, terms: list[fx.Node]) -> dict[fx.Node, set[fx.Node]]:
+        """Return for each term the nodes on the way to it from where all terms part; empty if they do not."""
         common = set.intersection(*(self._behind[term] | {term} for term in terms))
         if len(terms) < 2 or not common:
-            return []
+            return {}
         fork = max(common, key=self._order.__getitem__)
-        ways = {term: self._between(term, fork) for term in terms}
-        maps = {term: sum(self._is_map(each) for each in way) for term, way in ways.items()}
-        second, alpha = node.all_input_nodes[-1], node.kwargs.get("alpha")
-        return [
-            self._branch(term, ways[term], float(alpha) if term is second and isinstance(alpha, int | float) else 1.0)
-            for term in terms
-            if maps[term] > min(maps.values())
-        ]
+        return {term: self._between(term, fork) for term in terms}
+
+    def _maps(self, way: set[fx.Node]) -> int:
+        return sum(self._is_map(each) for each in way)
 
     def _terms(self, node: fx.Node) -> list[fx.Node]:
         """The terms of a sum and of the sums that are part of nothing else."""
         terms, front = [], [node]
         while front:
             each = front.pop()
-            if each.target in _SUMS and (each is node or len(each.users) == 1):
-                front += reversed(each.all_input_nodes)
+            if each.target in SUMS and (each is node or len(self._users(each)) == 1):
+                front += reversed(self._signals[each])
             else:
                 terms.append(each)
         return list(dict.fromkeys(terms))
 
-    def _branch(self, end: fx.Node, way: set[fx.Node], factor: float) -> Branch:
+    def _branch(self, end: fx.Node, way: set[fx.Node], factor: float, kept: float) -> Branch:
         called = [each for each in way if each.op == "call_module"]
         last = self._name(max(called, key=self._order.__getitem__)) if called else str(end)
         scales = {name: factor * value for name, value in (self._last_scales(end, way) or {}).items()}
-        return Branch(scales, last, any(self._is_norm(each) for each in way))
+        return Branch(scales, last, any(self._is_norm(each) for each in way), kept)
 
     def _last_scales(self, end: fx.Node, way: set[fx.Node]) -> dict[str, float] | None:
         """The last scale on each way to ``end`` and the factor behind it; ``None`` if a way has none.
@@ -174,16 +174,17 @@ class _Reader:
         """
         known: dict[fx.Node, dict[str, float] | None] = {}
         for node in sorted(way, key=self._order.__getitem__):
-            before = [each for each in node.all_input_nodes if each in way]
+            before = [each for each in self._signals[node] if each in way]
             if isinstance(self._called(node), ScaleBias):
                 known[node] = {self._name(node): 1.0}
                 continue
             factor = self._factor(node)
-            if node.target in _PRODUCTS and len(before) == 2:
+            if node.target in PRODUCTS and len(before) == 2:
                 before = [self._gated(*before)]
-            elif node.target in _SUMS:
+            elif node.target in SUMS:
+                before = [each for each in self._streams(node) if each in way]
                 factor *= math.sqrt(len(before))
-            elif node.target not in _JOINS:
+            elif node.target not in JOINS:
                 before = before[:1]  # what else an operation takes are sizes
             found = [known[each] for each in before]
             merged: dict[str, float] = {}
@@ -192,149 +193,52 @@ class _Reader:
             known[node] = None if not found or None in found else merged
         return known.get(end)
 
+    def _streams(self, node: fx.Node) -> list[fx.Node]:
+        """The terms of a sum but for residual branches, which start small by themselves."""
+        maps = {term: self._maps(way) for term, way in self._ways(self._signals[node]).items()}
+        return [term for term in self._signals[node] if not maps or maps[term] == min(maps.values())]
+
+    def maps(self) -> dict[fx.Node, Scaled]:
+        """Return linear map -> what feeds it."""
+        linear: dict[fx.Node, bool] = {}
+        found: dict[fx.Node, Scaled] = {}
+        for node in self._graph.nodes:
+            before, layer = node.all_input_nodes, self._called(node)
+            passes = self._kind(node) in PASSING or node.target in (*SUMS, *JOINS)
+            signals = [self._gated(before[0], before[1])] if self._halvings(node) else []
+            signals = signals or (self._signals[node] if passes else [])
+            linear[node] = self._is_map(node) or (bool(signals) and all(linear[each] for each in signals))
+            if layer is not None and self._is_map(node) and before:
+                fed = before[0]
+                found[node] = Scaled(layer, LINEAR if linear[fed] else self._activation(fed), self._left(fed))
+        return found
+
     def scaled(self) -> dict[str, Scaled]:
         """Return scale -> the map right before it."""
-        linear: dict[fx.Node, bool] = {}
-        found: dict[str, Scaled] = {}
-        for node in self._graph.nodes:
-            before = node.all_input_nodes
-            called = self._called(node)
-            passes = bool(before) and (self._kind(node) in _LINEAR or node.target in (*_SUMS, *_JOINS))
-            signals = [self._gated(before[0], before[1])] if self._halvings(node) else before if passes else []
-            linear[node] = self._is_map(node) or (bool(signals) and all(linear[each] for each in signals))
-            if isinstance(called, ScaleBias) and before and self._is_map(before[0]):
-                layer = self._called(before[0])
-                assert layer is not None
-                fed = before[0].all_input_nodes[:1]
-                activated = not any(linear[each] for each in fed)
-                found[self._name(node)] = Scaled(layer, activated, math.prod(map(self._left, fed)))
-        return found
+        maps = self.maps()
+        scales = [node for node in self._graph.nodes if isinstance(self._called(node), ScaleBias)]
+        fed = {scale: scale.all_input_nodes[0] for scale in scales if scale.all_input_nodes}
+        return {self._name(scale): maps[node] for scale, node in fed.items() if node in maps}
 
     def growth(self) -> float:
         """Return the largest second moment in the graph."""
+        maps = self.maps()
         moments: dict[fx.Node, float] = {}
         for node in self._graph.nodes:
-            inputs = [moments[each] for each in node.all_input_nodes]
+            signals = self._signals[node]
+            inputs = [moments[each] for each in signals]
             module = self._called(node)
             moment = max(inputs, default=1.0)
             if self._is_norm(node) or self._is_gate(node):
                 moment = 1.0
             elif isinstance(module, ScaleBias):
-                moment *= _mean_square(module.weight)
-            elif node.target in _SUMS and len(inputs) == 2:
+                moment *= mean_square(module.weight)
+            elif node in maps:
+                moment *= maps[node].stretch
+            elif node.target in SUMS and len(inputs) == 2:
                 alpha = node.kwargs.get("alpha", 1)
                 moment = inputs[0] + inputs[1] * (alpha**2 if isinstance(alpha, int | float) else 1)
-            elif node.target in _PRODUCTS and len(inputs) == 2:
-                kept = [each for each in node.all_input_nodes if each.op != "get_attr" and not self._is_gate(each)]
-                moment = max((moments[each] for each in kept), default=1.0)
+            elif node.target in PRODUCTS and len(inputs) == 2:
+                moment = max((moments[each] for each in signals if not self._is_gate(each)), default=1.0)
             moments[node] = min(moment * self._factor(node) ** 2, 1e30)
         return max(moments.values(), default=1.0)
-
-    def _factor(self, node: fx.Node) -> float:
-        """The number, or the parameter, by which a node multiplies; for a sum the factor of its second term."""
-        others = [*node.args, *node.kwargs.values()]
-        numbers = [float(each) for each in others if isinstance(each, int | float)]
-        if node.target in _QUOTIENTS and numbers:
-            return 1 / numbers[0] if numbers[0] else 1.0
-        if node.target in _PRODUCTS:
-            parameters = [each for each in node.all_input_nodes if each.op == "get_attr"]
-            values = [self._value(str(each.target)) for each in parameters]
-            numbers += [math.sqrt(_mean_square(value)) for value in values if isinstance(value, Tensor)]
-            return math.prod(numbers) * 0.5 ** self._halvings(node)
-        return 1.0
-
-    def _value(self, path: str) -> Any:
-        owner, _, name = path.rpartition(".")
-        return getattr(self._module.get_submodule(owner), name, None)
-
-    def _gated(self, first: fx.Node, second: fx.Node) -> fx.Node:
-        """Of two factors the signal, not its gate or mask."""
-        for signal, gate in ((first, second), (second, first)):
-            if self._is_gate(gate) or signal in self._behind[gate]:
-                return signal
-        maps = [sum(self._is_map(each) for each in self._behind[node] | {node}) for node in (first, second)]
-        return second if maps[1] > maps[0] else first
-
-    def _left(self, node: fx.Node) -> float:
-        """What gates and numbers leave of a signal on its way to ``node``; 1 if there is no gate on it."""
-        left, gates = 1.0, 0
-        while node.all_input_nodes:
-            inputs, halvings = node.all_input_nodes, self._halvings(node)
-            known = [each for each in inputs if each.op == "get_attr"]
-            if node.target in (*_PRODUCTS, *_QUOTIENTS) and (halvings or len(inputs) - len(known) == 1):
-                left, gates = left * abs(self._factor(node)), gates + halvings
-                node = self._gated(*inputs) if halvings else next(each for each in inputs if each not in known)
-            elif self._kind(node) in _HOMOGENEOUS | _RESHAPES:
-                node = inputs[0]
-            else:
-                break
-        return left if gates and left else 1.0
-
-    def _halvings(self, node: fx.Node) -> int:
-        """By how many gates that start at about one half a node multiplies a signal."""
-        if node.target not in _PRODUCTS or len(node.all_input_nodes) != 2:
-            return 0
-        first, second = node.all_input_nodes
-        signal = self._gated(first, second)
-        own = self._behind[second if signal is first else first] - self._behind[signal] - {signal}
-        return self._halves(second if signal is first else first) if any(map(self._is_map, own)) else 0
-
-    def _halves(self, gate: fx.Node) -> int:
-        """The number of sigmoids that a gate is a product of; 0 if it is something else, or does not start at 1/2.
-
-        In ``x sigmoid(x)`` no linear map makes the sigmoid's input: an activation, of which nothing is said here.
-        """
-        made = self._unshaped(gate)
-        if made.target in _PRODUCTS and len(made.all_input_nodes) == 2:
-            both = [self._halves(each) for each in made.all_input_nodes]
-            return sum(both) if all(both) else 0
-        if not (made.target in _HALVES or isinstance(self._called(made), _HALF_MODULES)):
-            return 0
-        last = self._called(self._unshaped(made.all_input_nodes[0])) if made.all_input_nodes else None
-        bias = getattr(last, "bias", None)
-        if isinstance(bias, Tensor) and not bias.is_meta and abs(float(bias.detach().float().mean())) > 1:
-            return 0
-        return 1
-
-    def _is_gate(self, node: fx.Node) -> bool:
-        """Whether a node is a sigmoid or a softmax, or one that was only reshaped."""
-        node = self._unshaped(node)
-        return node.target in _GATES or isinstance(self._called(node), _GATE_MODULES)
-
-    def _unshaped(self, node: fx.Node) -> fx.Node:
-        """What a node was before it was only reshaped."""
-        while self._kind(node) in _RESHAPES and node.all_input_nodes:
-            node = node.all_input_nodes[0]
-        return node
-
-    def _kind(self, node: fx.Node) -> str:
-        """The name of a module's class, of a function or of a method; empty if nothing is called."""
-        called = self._called(node)
-        if called is not None:
-            return type(called).__name__
-        return str(getattr(node.target, "__name__", node.target)) if node.op.startswith("call_") else ""
-
-    def _called(self, node: fx.Node) -> nn.Module | None:
-        return self._module.get_submodule(str(node.target)) if node.op == "call_module" else None
-
-    def _name(self, node: fx.Node) -> str:
-        called = self._called(node)
-        assert called is not None
-        return self._feeds.name(called)
-
-    def _between(self, end: fx.Node, fork: fx.Node) -> set[fx.Node]:
-        """The nodes on the way from ``fork`` to ``end``, ``end`` among them."""
-        return {n for n in self._behind[end] | {end} if n is not fork and fork in self._behind[n]}
-
-    def _is_map(self, node: fx.Node) -> bool:
-        called = self._called(node)
-        return called is not None and is_linear_map(called)
-
-    def _is_norm(self, node: fx.Node) -> bool:
-        called = self._called(node)
-        named = called is not None and not isinstance(called, ScaleBias) and "norm" in type(called).__name__.lower()
-        return named or node.target in NORM_FUNCTIONS
-
-
-def _mean_square(tensor: Tensor) -> float:
-    return 1.0 if tensor.is_meta else float(tensor.detach().float().square().mean())

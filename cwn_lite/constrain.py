@@ -19,7 +19,7 @@ from cwn_lite.optimizers import check_optimizers, warn_of_moves
 from cwn_lite.rows import is_linear_map, layout, local_part, row_view
 from cwn_lite.selection import Named, Selection, note, select
 from cwn_lite.settings import Centralize, Settings, remember, settle
-from cwn_lite.start import warn_of_growth
+from cwn_lite.start import warn_of_starts
 from cwn_lite.weights import check_directions
 
 
@@ -50,8 +50,11 @@ def constrain(
     takes the average, ``constraint.project(averaged)``. There are no statistics to estimate again. Optimizers with
     such methods are announced by a warning, and :meth:`Constraint.violation` measures the distance.
 
-    A residual network whose batch norms were replaced would explode if its branches start as strong as their stream:
-    it gets a warning that names them. :func:`cwn_lite.scale_branches` is the way out.
+    A residual network whose batch norms were replaced would explode if its branches start as strong as their stream,
+    and any deep one whose activations leave more than a ReLU: it gets a warning that names them, with
+    :func:`cwn_lite.scale_branches` as the way out. Warnings also name a batch norm on the input that was replaced,
+    frozen weights without a batch norm behind them, and, at the next step, weights that
+    :class:`cwn_lite.AngularMuon` pulls apart and that nothing projects.
 
     The layers and the constraint need to be said once: what :func:`cwn_lite.replace_batchnorm` was told holds here
     until told otherwise.
@@ -104,7 +107,7 @@ def constrain(
         warn_of_moves(each)
     note(model, selection, settings)
     remember(selection.modules.values(), settings)
-    warn_of_growth(model)
+    warn_of_starts(model, settings)
     return Constraint(optimizers, held, selection, settings)
 
 
@@ -162,6 +165,7 @@ class Constraint:
         self._hooks += [optimizer.register_step_pre_hook(self._before_step) for optimizer in optimizers]
         for optimizer in optimizers:
             optimizer.defaults = _Defaults(optimizer.defaults)
+        self._groups = {id(optimizer): 0 for optimizer in optimizers}
         self.project()
 
     def project(self, model: nn.Module | None = None) -> None:
@@ -234,7 +238,25 @@ class Constraint:
         for centred, own in alike.items():
             project_modules_(own, self.c, centralize=centred, spherize=self.spherize, compiled=self._compiled)
 
+    def _check_new_groups(self, optimizer: Optimizer) -> None:
+        """Warn of weights that turn, are pulled apart and are constrained by nobody: the pull shrinks them to zero."""
+        if torch.compiler.is_compiling() or len(optimizer.param_groups) <= self._groups[id(optimizer)]:
+            return
+        groups = optimizer.param_groups[self._groups[id(optimizer)] :]
+        self._groups[id(optimizer)] = len(optimizer.param_groups)
+        kept = {id(_weight(module)) for each in _attached(optimizer) for module in each._modules.values()}
+        free = [p for group in groups if group.get("turn") and group["coherence_decay"] for p in group["params"]]
+        free = [p for p in free if id(p) not in kept and p.requires_grad]
+        if free and _attached(optimizer)[0] is self:  # one says it for all
+            warnings.warn(
+                f"{len(free)} of the weights that AngularMuon turns are not constrained (of shapes "
+                f"{some([str(tuple(p.shape)) for p in free])}), and its pull would shrink them to zero: constrain "
+                "them too, or give their group coherence_decay=0",
+                stacklevel=4,
+            )
+
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._check_new_groups(optimizer)
         held = self._held[id(optimizer)].items()
         self._versions = {name: module.weight._version for name, module in held if "weight" in module._parameters}
 

@@ -71,7 +71,8 @@ def angular_groups(
     storing them, so grouped and transposed convolutions have groups of their own.
 
     Args:
-        model: its trainable parameters are shared out, each once. With its batch norms kept, it gets the same steps.
+        model: its trainable parameters are shared out, each once. With its batch norms kept, it gets the same steps;
+            ``coherence_decay=0`` then, since nothing projects what the pull shrinks.
         lr: angle in radians that rows turn per step, as for :class:`cwn_lite.AngularMuon`.
         rest: rate of AdamW for all else, as a multiple of ``lr``.
         weight_decay: of the weights that do not turn, such as the classifier's.

@@ -1,20 +1,25 @@
 """How a residual network starts without normalization: its branches small, so that the stream does not explode."""
 
+import math
 import warnings
 
 import torch
 from torch import nn
 
+from cwn_lite.activations import LINEAR, RELU
 from cwn_lite.branches import Scaled, branches, growth, scaled
 from cwn_lite.checks import check_module, check_nonnegative, some
 from cwn_lite.feeds import Feeds
 from cwn_lite.layers import ScaleBias
-from cwn_lite.projection import C_HE
 from cwn_lite.report import record, recorded
-from cwn_lite.settings import told
+from cwn_lite.rows import layout, to_rows
+from cwn_lite.settings import Settings, told
 
 # Growth of a second moment that is worth a warning: that of four branches that each add as much as there is.
 _MUCH = 16.0
+_SPREAD = 0.04
+"""Deviation of scales, over their mean, of a start at random: twice that of DCGAN's."""
+_START = "call cwn_lite.scale_branches(model) before training"
 _BARE = "have no scale to start small: divide by the root of their number in the forward, or give them a ScaleBias"
 
 
@@ -23,24 +28,29 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
 
     With ``x + f(x) / √L`` at each of ``L`` branches whose ``f`` keeps the second moment, that of the stream grows by
     ``(1 + 1/L)^L < e`` in the mean; with plain sums it doubles each time. Branches are found by tracing the forward:
-    terms of a sum with more linear maps on their way than the shortcut has. :func:`cwn_lite.report` names them. A
-    number by which the forward multiplies a branch counts, and so does that several scales end it: together they make
-    ``1 / √L``, with a scale of at most 1.
+    terms of a sum (``+``, ``-``, ``torch.add``, ``torch.sub``, their methods) with more linear maps on their way than
+    the shortcut has. :func:`cwn_lite.report` names them. A number by which the forward multiplies a branch counts, and
+    so does that several scales end it: together they make ``1 / √L``, with a scale of at most 1. Where the forward
+    makes the stream smaller, as ``(x + f(x)) / √2`` does, a branch starts larger by as much as is lost.
 
-    A scale behind a linear map that gets another's output, with no activation between, starts at ``1 / √c``, as those
-    do in the linear bottlenecks of MobileNets: a squared row norm of ``c`` makes up for what an activation takes away,
-    and here nothing is taken. ``c`` is what :func:`cwn_lite.replace_batchnorm` was told. Where such a scale ends a
-    branch the two factors are multiplied. Behind rows that keep their mean (``centralize="mixing"``, or none) it is
-    ``√(2/c)``: 2 is what such a row wants behind a ReLU. Behind a map that gets what a gate has multiplied, as those
-    do that follow squeeze and excitation, it is twice as large: a sigmoid of about zero is one half, and the signals
-    of a deep network of such blocks would all but vanish. Numbers in the forward beside the gate count. A gate at the
-    end of a branch counts as the number 1/2. A gate is a sigmoid or a hard sigmoid that gets a linear map's output, of
-    a mean bias of at most 1; between it and the next map there may be ReLUs, pools and reshapes, and in all traced
-    modes it must be there.
+    The squared norm ``c`` that :func:`cwn_lite.replace_batchnorm` was told makes up for what a ReLU takes away. Where
+    less is taken the scale behind starts smaller. Behind a linear map that gets another's output, with no activation
+    between, it is ``1 / √c``, as in the linear bottlenecks of MobileNets. Behind rows that keep their mean
+    (``centralize="mixing"``, or none) it is ``√(2/c)``: 2 is what such a row wants behind a ReLU. Behind a leaky ReLU,
+    PReLU, ELU, CELU or SELU of second moment ``E[f²]`` it is ``1 / √(c E[f²])``, or of centred rows
+    ``1 / √(c Var[f])``, if that is below 1; all other activations are taken for a ReLU. Behind a transposed
+    convolution with strides, of whose rows each output sees a part, it is larger. Where such a scale ends a branch the
+    factors are multiplied.
+
+    Behind a map that gets what a gate has multiplied, as those do that follow squeeze and excitation, it is twice as
+    large: a sigmoid of about zero is one half, and the signals of a deep network of such blocks would all but vanish.
+    Numbers in the forward beside the gate count. A gate at the end of a branch counts as the number 1/2. A gate is a
+    sigmoid or a hard sigmoid that gets a linear map's output, of a mean bias of at most 1; between it and the next map
+    there may be ReLUs, pools and reshapes, and in all traced modes it must be there.
 
     A branch that ends without a scale stays as it is. With a norm of another kind inside, as in a transformer, it does
     not double the stream; others are named in a warning, and so are scales that lie where the forward could not be
-    traced.
+    traced. Sums that are written in other ways (``einsum``, ``addcmul``, a sum over a stack) are not seen.
 
     Args:
         model: after :func:`cwn_lite.replace_batchnorm`, before training from scratch.
@@ -80,7 +90,8 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     starts: dict[str, float] = {}
     for branch in found:
         for name, factor in branch.scales.items():
-            start = min(1.0, count**-0.5 / abs(factor or 1.0)) if scale is None else scale
+            start = min(1.0, math.sqrt(1 / count + max(0.0, 1 - branch.kept**2)) / abs(factor or 1.0))
+            start = start if scale is None else scale
             starts[name] = min(start, starts.get(name, start))
     for name, start in starts.items():
         dtype = every[name].weight.dtype
@@ -98,7 +109,8 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
             line = f"{words[name]}: starts at {start:.3g}"
             record(every[name], "start", type(every[name]).__name__, "started", line)
     bare = [branch.last for branch in found if not (branch.scales or branch.normed)]
-    _warn_of_what_is_left(feeds, set(every), bare, set(starts))
+    ends = {name for branch in found for name in branch.scales}
+    _warn_of_what_is_left(feeds, tuple(every), bare, ends)
     return tuple(starts)
 
 
@@ -107,28 +119,35 @@ def _keeps(pair: Scaled) -> tuple[float, str]:
     settings = told(pair.layer)
     if settings is None or not settings.spherize:
         return 1.0, ""
-    factor, reasons = 1.0, []
-    if not pair.activated:
-        factor, reasons = settings.c**-0.5, ["behind a map that no activation feeds"]
-    elif not settings.centred(pair.layer):
-        factor, reasons = min(1.0, (C_HE / settings.c) ** 0.5), ["behind rows that keep their mean"]
+    factor, reasons = pair.stretch**-0.5, []
+    if pair.stretch > 1:
+        activated = "behind an activation that leaves more than a ReLU"
+        kept = activated if settings.centred(pair.layer) or pair.fed != RELU else "behind rows that keep their mean"
+        reasons = ["behind a map that no activation feeds" if pair.fed == LINEAR else kept]
+    elif pair.stretch < 1:
+        reasons = ["behind a transposed convolution with strides"]
     if pair.left != 1:
         factor, reasons = factor / pair.left, [*reasons, "behind what a gate halves"]
     return factor, ", ".join(reasons)
 
 
-def _warn_of_what_is_left(feeds: Feeds, scales: set[str], bare: list[str], started: set[str]) -> None:
-    for part, why in feeds.failures.items():
+def _warn_of_what_is_left(feeds: Feeds, scales: tuple[str, ...], bare: list[str], ends: set[str]) -> None:
+    unknown: dict[str, list[str]] = {}
+    for part in feeds.failures:
         if type(feeds.modules[part]).forward is nn.Sequential.forward:
             continue  # it adds nothing itself, and what it calls was traced, or is named, on its own
-        inside = {name for name in scales if name.startswith(f"{part}." if part else "")}
-        if inside and not inside & started:
-            warnings.warn(
-                f"the forward of {part or 'the model'} could not be traced ({why}), so whether branches end in "
-                f"{some(sorted(inside))} is not known: set these scales yourself",
-                stacklevel=3,
-            )
-            break
+        inside = [name for name in scales if name.startswith(f"{part}." if part else "")]
+        if inside and not ends.intersection(inside) and not any(set(inside) <= set(o) for o in unknown.values()):
+            unknown[part] = inside
+    if unknown:
+        parts = [part or "the model" for part in unknown]
+        why = feeds.failures[next(iter(unknown))]
+        named = some([name for inside in unknown.values() for name in inside])
+        warnings.warn(
+            f"the forward of {some(parts)} could not be traced ({why}), so whether branches end in {named} is not "
+            "known: set the scales there yourself",
+            stacklevel=3,
+        )
     if bare:
         warnings.warn(
             f"residual branches that end in {some(bare)} {_BARE}",
@@ -136,38 +155,88 @@ def _warn_of_what_is_left(feeds: Feeds, scales: set[str], bare: list[str], start
         )
 
 
-def warn_of_growth(model: nn.Module) -> None:
-    """Warn if the scales of a model that was just made let the second moment of its signal explode.
+def warn_of_starts(model: nn.Module, settings: Settings) -> None:
+    """Warn of what a model that was just made would do to its signal: see :func:`constrain`.
 
     Args:
-        model: with its batch norms replaced. One whose scales differ between channels has been trained, and is left
-            alone; so is one that is sharded already.
+        model: with its batch norms replaced. One whose scales differ between channels by more than a start at random
+            has them has been trained, and is left alone; so is one that is sharded already.
+        settings: the constraint.
     """
     scales = [module.weight.detach() for module in model.modules() if isinstance(module, ScaleBias)]
     # Of a model that processes share, the rows of a scale are not all here, and to gather them is not worth it.
     if not scales or any(weight.is_meta or hasattr(weight, "placements") for weight in scales):
         return
-    if any(bool((weight != weight[0]).any()) for weight in scales):
+    if any(float(weight.float().std(correction=0)) > _SPREAD * float(weight.float().mean().abs()) for weight in scales):
         return
     feeds = Feeds(model)
+    _warn_of_inputs(feeds)
+    _warn_of_frozen_rows(feeds, settings)
+    _warn_of_growth(feeds)
+
+
+def _warn_of_inputs(feeds: Feeds) -> None:
+    first = []
+    for node in (node for graph in feeds.graphs for node in graph.nodes if node.op == "call_module"):
+        scale = feeds.modules[str(node.target)]
+        if isinstance(scale, ScaleBias) and recorded(scale, "norm") is not None:
+            before = node.all_input_nodes[0]
+            while before.op in ("call_function", "call_method") and len(before.all_input_nodes) == 1:
+                before = before.all_input_nodes[0]
+            if before.op == "placeholder":
+                first.append(feeds.name(scale))
+    if first:
+        warnings.warn(
+            f"the batch norm that was {some(list(dict.fromkeys(first)))} standardized the model's input, which its "
+            "scale and bias do not: standardize the data",
+            stacklevel=4,
+        )
+
+
+def _warn_of_frozen_rows(feeds: Feeds, settings: Settings) -> None:
+    frozen = {}
+    for pair in scaled(feeds).values():
+        weight = getattr(pair.layer, "weight", None)
+        if settings.spherize and isinstance(weight, nn.Parameter) and not weight.requires_grad and weight.numel():
+            square = float(to_rows(weight.detach().float(), **layout(pair.layer)).square().sum(1).mean())
+            if not 0.5 < square / settings.c < 2:
+                frozen[feeds.name(pair.layer)] = square
+    if frozen:
+        warnings.warn(
+            f"no batch norm is behind the frozen {some(list(frozen))} any more: with rows of a squared norm of "
+            f"{min(frozen.values()):.2g} to {max(frozen.values()):.2g}, not {settings.c:.3g}, they change the size of "
+            "the signal; keep the batch norms of what is frozen, by calling replace_batchnorm on the part that trains",
+            stacklevel=4,
+        )
+
+
+def _warn_of_growth(feeds: Feeds) -> None:
     grown = growth(feeds)
     if grown <= _MUCH:
         return
     found, _ = branches(feeds)
-    known = dict(model.named_modules())
-    full = [names for branch in found if (names := [name for name in branch.scales if not _is_started(known[name])])]
+    full = [names for branch in found if (names := [n for n in branch.scales if not _is_started(feeds.modules[n])])]
     bare = [branch.last for branch in found if not (branch.scales or branch.normed)]
+    wide = [name for name, pair in scaled(feeds).items() if pair.stretch > 1 and not _is_started(feeds.modules[name])]
     if full:
         number, named = len(full), some([name for names in full for name in names])
-        way_out = "call cwn_lite.scale_branches(model) before training, or start the last scale of each branch at 0"
+        way_out = f"{_START}, or start the last scale of each branch at 0"
     elif bare:
         number, named, way_out = len(bare), some(bare), f"they {_BARE}"
+    elif wide:
+        warnings.warn(
+            "without normalization, rows of this squared norm would make the second moment of the signal grow about "
+            f"{grown:.3g}-fold, since what feeds them leaves more of it than a ReLU (before {some(wide)}): {_START}, "
+            "or choose c by cwn_lite.leaky_relu_c",
+            stacklevel=4,
+        )
+        return
     else:
         return  # what is left has norms of another kind inside, and does not double a stream
     warnings.warn(
         "without normalization, residual branches would make the second moment of the signal grow about "
         f"{grown:.3g}-fold ({number} branches: {named}): {way_out}",
-        stacklevel=3,
+        stacklevel=4,
     )
 
 

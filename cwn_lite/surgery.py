@@ -50,7 +50,8 @@ def replace_batchnorm(
         noise_std: noise level ``σ`` (Eq. 7), at least 0.
         schedule: its course over depth (Eq. 8), ``"constant"`` or ``"linear"``.
         per_sample: draw the noise for each sample.
-        c: squared row norm; ``None`` is the paper's 2. This and the rest are as for :func:`cwn_lite.constrain`.
+        c: squared row norm; ``None`` is the paper's 2. ``C_CENTERED`` is for centred rows behind ReLUs and their
+            like, :func:`cwn_lite.leaky_relu_c` for leaky ones. This and the rest are as for :func:`cwn_lite.constrain`.
         centralize: impose zero mean; ``None`` is yes, ``"mixing"`` on rows that mix channels, which spares depthwise
             convolutions.
         spherize: impose the norm; ``None`` is yes. With neither of the two, weights stay as they are.

@@ -1,7 +1,6 @@
 """What a forward pass can reach outside of its modules, put back as it was."""
 
 import contextlib
-import copy
 import dis
 import inspect
 import random
@@ -47,7 +46,7 @@ def kept(model: nn.Module) -> Iterator[None]:
         >>> calls
         []
     """
-    before = [(thing, copy.copy(_content(thing))) for thing in _reached(model)]
+    before = [(thing, _copied(_content(thing))) for thing in _reached(model)]
     names = [(space, name, space.get(name, _ABSENT)) for space, name in _assigned(model)]
     classes = [(cls, dict(vars(cls))) for cls in _classes(model)]
     cells = [(cell, cell.cell_contents) for function in _functions(model) for cell in _filled(function)]
@@ -91,6 +90,13 @@ def _put(space: dict[str, Any], name: str, value: Any) -> None:
         space.pop(name, None)
     elif space.get(name) is not value:
         space[name] = value
+
+
+def _copied(container: Any) -> Any:
+    """What a container holds, in one of Python's own: its class may do more when it is copied."""
+    if isinstance(container, dict):
+        return {**container}
+    return set(container) if isinstance(container, set) else list(container)
 
 
 def _restore(container: Any, content: Any) -> None:
