@@ -13,7 +13,7 @@ PULL_EVERY = 8
 _CNN, _MANY = (f"angular-cnn16-ours-lr{lr:g}" for lr in angular.RATES[1:])
 # Recipe that pulls at each step -> how it is called here, and each how many steps instead.
 PULLED: dict[str, tuple[str, tuple[int, ...]]] = {
-    _CNN: ("cnn16", (PULL_EVERY, 32)),
+    _CNN: ("cnn16", (PULL_EVERY,)),
     _MANY: ("cnn16-fast", (PULL_EVERY,)),
     f"angular-resnet20-ours-lr{angular.RATES[1]:g}": ("resnet20", (PULL_EVERY,)),
     f"angular-resnet18-ours-lr{angular.RATES[1]:g}": ("resnet18", (PULL_EVERY,)),
