@@ -10,13 +10,12 @@ from .recipe import Recipe
 PULL_EVERY = 8
 """In each how many steps the pull is taken, where that is not what is asked."""
 
-_CNN, _MANY = (f"angular-cnn16-ours-lr{lr:g}" for lr in angular.RATES[1:])
+_CNN = f"angular-cnn16-ours-lr{angular.RATES[1]:g}"
 # Recipe that pulls at each step -> how it is called here, and each how many steps instead.
 PULLED: dict[str, tuple[str, tuple[int, ...]]] = {
     _CNN: ("cnn16", (PULL_EVERY,)),
-    _MANY: ("cnn16-fast", (PULL_EVERY,)),
     f"angular-resnet20-ours-lr{angular.RATES[1]:g}": ("resnet20", (PULL_EVERY,)),
-    f"angular-resnet18-ours-lr{angular.RATES[1]:g}": ("resnet18", (PULL_EVERY,)),
+    f"angular-resnet18-ours-lr{angular.RATES[1]:g}": ("resnet18", (4, PULL_EVERY)),
 }
 # Recipe that orthogonalizes at each step -> likewise.
 HELD: dict[str, tuple[str, tuple[int, ...]]] = {
