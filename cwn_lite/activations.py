@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 class Moments(NamedTuple):
@@ -20,13 +21,32 @@ class Moments(NamedTuple):
     second: float
 
 
+class Known(NamedTuple):
+    """An activation with one number in it.
+
+    Attributes:
+        function: of a tensor and the number.
+        attribute: what modules and functions call the number; empty if there is none.
+        default: its value where nothing else is said.
+    """
+
+    function: Callable[[Tensor, float], Tensor]
+    attribute: str
+    default: float
+
+
 LINEAR = Moments(0.0, 1.0)
 """Without an activation."""
 
 RELU = Moments(1 / math.sqrt(2 * math.pi), 0.5)
 
-KNOWN = {"LeakyReLU", "PReLU", "ELU", "CELU", "SELU", "leaky_relu", "elu", "celu", "selu"}
-"""Activations that leave more than a ReLU, by name: modules and functions. All others are taken for a ReLU.
+_LEAKY = Known(F.leaky_relu, "negative_slope", 0.01)
+_ELU, _CELU = Known(F.elu, "alpha", 1.0), Known(F.celu, "alpha", 1.0)
+_SELU, _PRELU = Known(lambda z, _: F.selu(z), "", 0.0), Known(F.leaky_relu, "weight", 0.25)
+KNOWN = {"LeakyReLU": _LEAKY, "PReLU": _PRELU, "ELU": _ELU, "CELU": _CELU, "SELU": _SELU}
+KNOWN |= {f"{name.lower()}{end}": known for name, known in KNOWN.items() for end in ("", "_")}
+KNOWN |= {f"leaky_relu{end}": _LEAKY for end in ("", "_")}
+"""Activations that leave more than a ReLU, by name: modules, functions and methods. Others are taken for a ReLU.
 
 Those that leave less, such as SiLU and GELU, leave as much as it does of a large signal: scales that make up for what
 is lost of a small one would let it grow elsewhere. And behind one that is bounded nothing grows.
@@ -48,5 +68,5 @@ def moments(activation: Callable[[Tensor], Tensor]) -> Moments:
     density = torch.exp(-z.square() / 2)
     density /= density.sum()
     with torch.no_grad():
-        out = activation(z.clone())  # it may write in place
+        out = activation(z)
     return Moments(float((density * out).sum()), float((density * out.square()).sum()))

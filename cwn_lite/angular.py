@@ -61,7 +61,7 @@ class AngularMuon(Optimizer):
         coherence_decay: strength of the pull that keeps the rows of a weight from agreeing. It shrinks them, too, and
             counts on :func:`cwn_lite.constrain`: 0 where nothing projects, as in a network with its batch norms.
         coherence_decay_every: take the pull in each so many steps of a weight, so many times as strong; 1 is each
-            step. More excludes ``capturable``.
+            step. A row without a gradient in such a step misses it. More excludes ``capturable``.
         centralize: rows of turning groups are to keep zero mean.
         orthogonalize_every: orthogonalize anew in each so many steps of a weight; 1 is each step. More excludes
             ``capturable``.

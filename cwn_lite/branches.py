@@ -9,7 +9,7 @@ from torch import fx, nn
 from cwn_lite.activations import LINEAR, Moments
 from cwn_lite.feeds import Feeds
 from cwn_lite.layers import ScaleBias
-from cwn_lite.reader import JOINS, PASSING, PRODUCTS, SUMS, Reader, mean_square
+from cwn_lite.reader import JOINS, PASSING, PRODUCTS, QUOTIENTS, SUMS, Reader, mean_square
 from cwn_lite.rows import TRANSPOSED
 from cwn_lite.settings import told
 
@@ -22,13 +22,14 @@ class Branch(NamedTuple):
             multiplies it by behind; empty if a way has none.
         last: name of the last layer of the branch, for messages.
         normed: whether it has a norm of another kind on its way.
-        kept: by what numbers in the forward multiply that to which the branch is added, 1 without one.
+        room: what numbers in the forward take from the second moment of that to which the branch is added, shared out
+            among the branches of the sum; 0 without such a number.
     """
 
     scales: dict[str, float]
     last: str
     normed: bool
-    kept: float
+    room: float
 
 
 def branches(feeds: Feeds) -> tuple[list[Branch], int]:
@@ -109,8 +110,8 @@ def scaled(feeds: Feeds) -> dict[str, Scaled]:
 def growth(feeds: Feeds) -> float:
     """Return the largest second moment that a traced model would make of a signal with second moment 1.
 
-    A linear map keeps it, a norm makes it 1, a scale, a number and a parameter multiply it, a gate quarters it, a sum
-    adds it up.
+    A linear map keeps it, but for what its activation left too much of it; a norm makes it 1; a scale, a number and a
+    parameter multiply it; a gate quarters it; a sum adds it up.
 
     Args:
         feeds: of the model.
@@ -131,13 +132,14 @@ class _Reader(Reader):
         ways = self._ways(self._terms(node))
         maps = {term: self._maps(way) for term, way in ways.items()}
         fewest = min(maps.values(), default=0)
-        after = self._after(node)
-        kept = max((self._numbers(term, ways[term]) for term in ways if maps[term] == fewest), default=1.0) * after
         second, alpha = node.all_input_nodes[-1], node.kwargs.get("alpha")
-        factors = {second: float(alpha)} if isinstance(alpha, int | float) else {}
-        return [
-            self._branch(term, ways[term], after * factors.get(term, 1.0), kept) for term in ways if maps[term] > fewest
-        ]
+        factors = dict.fromkeys(ways, self._after(node))
+        if isinstance(alpha, int | float) and second in factors:
+            factors[second] *= float(alpha)
+        longer = [term for term in ways if maps[term] > fewest]
+        kept = [factors[term] * self._numbers(term, ways[term]) for term in ways if term not in longer]
+        room = max(0.0, 1 - max(map(abs, kept), default=1.0) ** 2) / max(1, len(longer))
+        return [self._branch(term, ways[term], factors[term], room) for term in longer]
 
     def _ways(self, terms: list[fx.Node]) -> dict[fx.Node, set[fx.Node]]:
         """Return for each term the nodes on the way to it from where all terms part; empty if they do not."""
@@ -161,11 +163,11 @@ class _Reader(Reader):
                 terms.append(each)
         return list(dict.fromkeys(terms))
 
-    def _branch(self, end: fx.Node, way: set[fx.Node], factor: float, kept: float) -> Branch:
+    def _branch(self, end: fx.Node, way: set[fx.Node], factor: float, room: float) -> Branch:
         called = [each for each in way if each.op == "call_module"]
         last = self._name(max(called, key=self._order.__getitem__)) if called else str(end)
         scales = {name: factor * value for name, value in (self._last_scales(end, way) or {}).items()}
-        return Branch(scales, last, any(self._is_norm(each) for each in way), kept)
+        return Branch(scales, last, any(self._is_norm(each) for each in way), room)
 
     def _last_scales(self, end: fx.Node, way: set[fx.Node]) -> dict[str, float] | None:
         """The last scale on each way to ``end`` and the factor behind it; ``None`` if a way has none.
@@ -205,6 +207,7 @@ class _Reader(Reader):
         for node in self._graph.nodes:
             before, layer = node.all_input_nodes, self._called(node)
             passes = self._kind(node) in PASSING or node.target in (*SUMS, *JOINS)
+            passes |= node.target in (*PRODUCTS, *QUOTIENTS) and len(self._signals[node]) == 1
             signals = [self._gated(before[0], before[1])] if self._halvings(node) else []
             signals = signals or (self._signals[node] if passes else [])
             linear[node] = self._is_map(node) or (bool(signals) and all(linear[each] for each in signals))

@@ -244,7 +244,8 @@ class Constraint:
             return
         groups = optimizer.param_groups[self._groups[id(optimizer)] :]
         self._groups[id(optimizer)] = len(optimizer.param_groups)
-        kept = {id(_weight(module)) for each in _attached(optimizer) for module in each._modules.values()}
+        keeping = [each for each in _attached(optimizer) if each.spherize]
+        kept = {id(_weight(module)) for each in keeping for module in each._modules.values()}
         free = [p for group in groups if group.get("turn") and group["coherence_decay"] for p in group["params"]]
         free = [p for p in free if id(p) not in kept and p.requires_grad]
         if free and _attached(optimizer)[0] is self:  # one says it for all

@@ -1,6 +1,5 @@
 """What the operations of a traced forward do to a signal: keep it, multiply it, gate it, or merely ask for its size."""
 
-import functools
 import math
 import operator
 from typing import Any
@@ -9,25 +8,30 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from cwn_lite.activations import KNOWN, RELU, Moments, moments
+from cwn_lite.activations import KNOWN, RELU, Known, Moments, moments
 from cwn_lite.feeds import NORM_FUNCTIONS, Feeds
 from cwn_lite.layers import ScaleBias
 from cwn_lite.rows import is_linear_map
 
 ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
-DIFFERENCES = (operator.sub, operator.isub, torch.sub, "sub", "sub_")
+DIFFERENCES = (operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_", "subtract", "subtract_")
 SUMS = (*ADDS, *DIFFERENCES)
-PRODUCTS = (operator.mul, operator.imul, torch.mul, "mul", "mul_")
-QUOTIENTS = (operator.truediv, operator.itruediv, torch.div, torch.true_divide, "div", "div_", "true_divide")
+PRODUCTS = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_", "multiply", "multiply_")
+QUOTIENTS = (operator.truediv, operator.itruediv, torch.div, torch.divide, torch.true_divide)
+QUOTIENTS += ("div", "div_", "divide", "divide_", "true_divide", "true_divide_")  # type: ignore[assignment]
 JOINS = (torch.cat, torch.concat, torch.stack, "cat")
 HALVES = (torch.sigmoid, F.sigmoid, F.hardsigmoid, "sigmoid", "sigmoid_")  # at the start: their inputs are about zero
 GATES = (*HALVES, torch.softmax, F.softmax, "softmax")
 # What keeps or scales a signal, by name, since torchvision's and timm's ways to drop a branch are not torch's own.
 PASSING = {"ScaleBias", "Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "StochasticDepth", "DropPath"}
-PASSING |= {"stochastic_depth", "drop_path"}  # the same as functions
+PASSING |= {"AlphaDropout", "FeatureAlphaDropout", "dropout", "alpha_dropout", "stochastic_depth", "drop_path"}
+# What neither mixes channels nor bends a signal, but takes some of it, or means or largest values of neighbours.
+_POOLS = ("MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool", "ReflectionPad", "ReplicationPad", "ZeroPad")
+POOLING = {f"{kind}{n}d" for kind in (*_POOLS, "ConstantPad", "CircularPad") for n in (1, 2, 3)}
+POOLING |= {f"{kind}_pool{n}d" for kind in ("max", "avg", "adaptive_avg", "adaptive_max") for n in (1, 2, 3)}
+POOLING |= {"Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d", "interpolate", "pad", "PixelShuffle"}
 # What makes half of half of its input, ReLU6 if that is below 6: modules, functions and methods.
-HOMOGENEOUS = PASSING - {"ScaleBias"} | {"ReLU", "ReLU6", "LeakyReLU", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d"}
-HOMOGENEOUS |= {"dropout", "relu", "relu_", "relu6", "leaky_relu", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"}
+HOMOGENEOUS = PASSING - {"ScaleBias"} | POOLING | {"ReLU", "ReLU6", "LeakyReLU", "relu", "relu_", "relu6", "leaky_relu"}
 RESHAPES = {"view", "reshape", "unsqueeze", "squeeze", "expand", "expand_as", "flatten", "permute", "contiguous"}
 RESHAPES |= {"getitem", "to", "Flatten"}
 HALF_MODULES = (nn.Sigmoid, nn.Hardsigmoid)
@@ -70,17 +74,21 @@ class Reader:
         return node.op.startswith("call_") and not signals and not self._is_map(node)
 
     def _factor(self, node: fx.Node) -> float:
-        """The number, or the parameter, by which a node multiplies; for a sum the factor of its second term."""
+        """The number by which a node multiplies, or the root of the mean square of the parameter; else 1."""
+        if node.target not in (*PRODUCTS, *QUOTIENTS):
+            return 1.0
         others = [*node.args, *node.kwargs.values()]
         numbers = [float(each) for each in others if isinstance(each, int | float)]
-        if node.target in QUOTIENTS and numbers:
-            return 1 / numbers[0] if numbers[0] else 1.0
-        if node.target in PRODUCTS:
-            parameters = [each for each in node.all_input_nodes if each.op == "get_attr"]
-            values = [self._value(str(each.target)) for each in parameters]
-            numbers += [math.sqrt(mean_square(value)) for value in values if isinstance(value, Tensor)]
-            return math.prod(numbers) * 0.5 ** self._halvings(node)
-        return 1.0
+        known = [self._unshaped(each) for each in node.all_input_nodes if each in self._fixed]
+        values = [self._value(str(each.target)) for each in known if each.op == "get_attr"]
+        numbers += [math.sqrt(mean_square(value)) for value in values if isinstance(value, Tensor)]
+        if node.target in QUOTIENTS:
+            return (
+                1 / numbers[0]
+                if numbers and numbers[0] and self._signals[node][:1] == node.all_input_nodes[:1]
+                else 1.0
+            )
+        return math.prod(numbers) * 0.5 ** self._halvings(node)
 
     def _numbers(self, end: fx.Node, way: set[fx.Node]) -> float:
         """By what the numbers on a way without sums multiply a signal; 1 if a norm is on it."""
@@ -94,11 +102,11 @@ class Reader:
         return number
 
     def _after(self, node: fx.Node) -> float:
-        """By what numbers multiply the output of ``node`` before anything else uses it."""
+        """By what numbers multiply the output of ``node`` before it is mixed, added or used twice."""
         number = 1.0
-        while len(users := self._users(node)) == 1 and users[0].target in (*PRODUCTS, *QUOTIENTS):
+        while len(users := self._users(node)) == 1 and len(self._signals[users[0]]) == 1:
             node = users[0]
-            if len(self._signals[node]) > 1:
+            if node.target not in (*PRODUCTS, *QUOTIENTS) and self._kind(node) not in HOMOGENEOUS | RESHAPES:
                 break
             number *= abs(self._factor(node))
         return number
@@ -186,27 +194,27 @@ class Reader:
         while self._signals[node]:
             kind, signals = self._kind(node), self._signals[node]
             if kind in KNOWN:
-                return self._moments(node)
+                return self._moments(node, KNOWN[kind])
             if node.target in PRODUCTS and len(signals) == 2:
                 node = self._gated(*signals)
-            elif kind in HOMOGENEOUS | RESHAPES and "relu" not in kind.lower():
+            elif len(signals) == 1 and (kind in PASSING | POOLING | RESHAPES or node.target in (*PRODUCTS, *QUOTIENTS)):
                 node = signals[0]
             else:
                 break
         return RELU
 
-    def _moments(self, node: fx.Node) -> Moments:
-        called, rest = self._called(node), node.args[1:]
-        if isinstance(called, nn.PReLU):
-            slope = 0.25 if called.weight.is_meta else float(called.weight.detach().float().mean())
-            return moments(functools.partial(F.leaky_relu, negative_slope=slope))
+    def _moments(self, node: fx.Node, known: Known) -> Moments:
+        called = self._called(node)
+        value: Any = known.default
         if called is not None:
-            return moments(called)
-        if node.op == "call_method":
-            return moments(lambda z: getattr(z, str(node.target))(*rest, **node.kwargs))
-        assert callable(node.target)
-        function = node.target
-        return moments(lambda z: function(z, *rest, **node.kwargs))
+            value = getattr(called, known.attribute, value)
+        elif known.attribute:
+            value = node.kwargs.get(known.attribute, node.args[1] if len(node.args) > 1 else value)
+        if isinstance(value, fx.Node):
+            value = self._value(str(value.target)) if value.op == "get_attr" else known.default
+        if isinstance(value, Tensor):
+            value = known.default if value.is_meta else float(value.detach().float().mean())
+        return moments(lambda z: known.function(z, value)) if isinstance(value, int | float) else RELU
 
     def _name(self, node: fx.Node) -> str:
         called = self._called(node)

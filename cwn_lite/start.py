@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from cwn_lite.activations import LINEAR, RELU
-from cwn_lite.branches import Scaled, branches, growth, scaled
+from cwn_lite.branches import Branch, Scaled, branches, growth, scaled
 from cwn_lite.checks import check_module, check_nonnegative, some
 from cwn_lite.feeds import Feeds
 from cwn_lite.layers import ScaleBias
+from cwn_lite.reader import mean_square
 from cwn_lite.report import record, recorded
 from cwn_lite.rows import layout, to_rows
 from cwn_lite.settings import Settings, told
@@ -90,7 +91,7 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     starts: dict[str, float] = {}
     for branch in found:
         for name, factor in branch.scales.items():
-            start = min(1.0, math.sqrt(1 / count + max(0.0, 1 - branch.kept**2)) / abs(factor or 1.0))
+            start = min(1.0, math.sqrt(1 / count + branch.room) / abs(factor or 1.0))
             start = start if scale is None else scale
             starts[name] = min(start, starts.get(name, start))
     for name, start in starts.items():
@@ -108,7 +109,7 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
             every[name].weight.fill_(start)
             line = f"{words[name]}: starts at {start:.3g}"
             record(every[name], "start", type(every[name]).__name__, "started", line)
-    bare = [branch.last for branch in found if not (branch.scales or branch.normed)]
+    bare = _bare(feeds, found)
     ends = {name for branch in found for name in branch.scales}
     _warn_of_what_is_left(feeds, tuple(every), bare, ends)
     return tuple(starts)
@@ -181,7 +182,9 @@ def _warn_of_inputs(feeds: Feeds) -> None:
         scale = feeds.modules[str(node.target)]
         if isinstance(scale, ScaleBias) and recorded(scale, "norm") is not None:
             before = node.all_input_nodes[0]
-            while before.op in ("call_function", "call_method") and len(before.all_input_nodes) == 1:
+            while before.op.startswith("call_") and len(before.all_input_nodes) == 1:
+                if before.op == "call_module" and any(True for _ in feeds.modules[str(before.target)].parameters()):
+                    break
                 before = before.all_input_nodes[0]
             if before.op == "placeholder":
                 first.append(feeds.name(scale))
@@ -195,11 +198,11 @@ def _warn_of_inputs(feeds: Feeds) -> None:
 
 def _warn_of_frozen_rows(feeds: Feeds, settings: Settings) -> None:
     frozen = {}
-    for pair in scaled(feeds).values():
+    for name, pair in scaled(feeds).items():
         weight = getattr(pair.layer, "weight", None)
         if settings.spherize and isinstance(weight, nn.Parameter) and not weight.requires_grad and weight.numel():
             square = float(to_rows(weight.detach().float(), **layout(pair.layer)).square().sum(1).mean())
-            if not 0.5 < square / settings.c < 2:
+            if not 0.5 < square * mean_square(feeds.modules[name].weight) / settings.c < 2:
                 frozen[feeds.name(pair.layer)] = square
     if frozen:
         warnings.warn(
@@ -216,7 +219,7 @@ def _warn_of_growth(feeds: Feeds) -> None:
         return
     found, _ = branches(feeds)
     full = [names for branch in found if (names := [n for n in branch.scales if not _is_started(feeds.modules[n])])]
-    bare = [branch.last for branch in found if not (branch.scales or branch.normed)]
+    bare = _bare(feeds, found)
     wide = [name for name, pair in scaled(feeds).items() if pair.stretch > 1 and not _is_started(feeds.modules[name])]
     if full:
         number, named = len(full), some([name for names in full for name in names])
@@ -240,6 +243,12 @@ def _warn_of_growth(feeds: Feeds) -> None:
     )
 
 
+def _bare(feeds: Feeds, found: list[Branch]) -> list[str]:
+    """The ends of branches that have no scale. One that ends in a scale is a stream of its own, with branches in it."""
+    bare = [branch.last for branch in found if not (branch.scales or branch.normed)]
+    return [last for last in bare if not isinstance(feeds.modules.get(last), ScaleBias)]
+
+
 def _is_started(scale: nn.Module) -> bool:
     assert isinstance(scale, ScaleBias)
-    return recorded(scale, "start") is not None and float(scale.weight.detach()[0]) < 1
+    return recorded(scale, "start") is not None and float(scale.weight.detach()[0]) <= 1

@@ -95,8 +95,8 @@ def _put(space: dict[str, Any], name: str, value: Any) -> None:
 def _copied(container: Any) -> Any:
     """What a container holds, in one of Python's own: its class may do more when it is copied."""
     if isinstance(container, dict):
-        return {**container}
-    return set(container) if isinstance(container, set) else list(container)
+        return dict.copy(container)
+    return set.copy(container) if isinstance(container, set) else list(container)
 
 
 def _restore(container: Any, content: Any) -> None:

@@ -99,10 +99,9 @@ class Tangent(NamedTuple):
         if centralize:
             d = d - d.mean(-1, keepdim=True)
         square = w.square().sum(-1, keepdim=True)
-        # In place from here on: matrices are large, and what is left behind costs as much as what is computed.
         unit = w * square.rsqrt().nan_to_num(posinf=0.0)
-        along = unit.mul_((unit * d).sum(-1, keepdim=True))
-        return cls(torch.where(moved, torch.sub(d, along, out=along), 0.0), moved, square)
+        d = d - unit * (unit * d).sum(-1, keepdim=True)
+        return cls(torch.where(moved, d, 0.0), moved, square)
 
     @property
     def rank(self) -> Tensor:
@@ -119,7 +118,7 @@ class Tangent(NamedTuple):
         # Of the rows that move: the others take no part in the length.
         length = torch.where(self.moved, self.square, 0.0).sum((-2, -1), keepdim=True)
         step = orthogonal * (length / self.rank).sqrt()
-        return torch.where(self.moved, step if pulled is None else step.add_(pulled), 0.0)
+        return torch.where(self.moved, step if pulled is None else step + pulled, 0.0)
 
 
 def are_usable(rows: Tensor) -> Tensor:
@@ -170,7 +169,7 @@ def pull(rows: Tensor, lr: float | Tensor, coherence_decay: float, steps: int = 
     edge = w.square().sum(-1, keepdim=True).mean(-2, keepdim=True) * (1 + math.sqrt(out / n)) ** 2
     strength = steps * coherence_decay / edge.clamp_min(torch.finfo(w.dtype).tiny)
     # The Frobenius norm bounds the largest eigenvalue. The root of the square's does so more closely, which many steps
-    # at once need: the pull of random rows is not to be shortened.
+    # at once need: at the usual angles the pull of random rows is not to be shortened.
     reach = lr * strength * torch.linalg.matrix_norm(gram, keepdim=True)
     if steps > 1:
         part = lr * strength * gram

@@ -488,7 +488,9 @@ def test_a_mask_made_from_the_number_of_images_is_said_to_be_unreadable() -> Non
         return x + part["f"](x) * keep / 0.9
 
     model = blocks(forward)
-    with pytest.warns(UserWarning, match="forward of 0, 1, 2 and 5 more could not be traced .*set the scales there yourself"):
+    with pytest.warns(
+        UserWarning, match="forward of 0, 1, 2 and 5 more could not be traced .*set the scales there yourself"
+    ):
         assert cwn.scale_branches(model) == ()
     assert starts(model, "f") == [1.0] * 8
 

@@ -170,3 +170,12 @@ def test_autocast_does_not_reach_the_step() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         inside = cwn.turned(w, d, 0.1, coherence_decay=1.0)
     assert torch.equal(inside, cwn.turned(w, d, 0.1, coherence_decay=1.0))
+
+
+def test_a_step_can_be_differentiated_and_mapped() -> None:
+    rows = torch.randn(3, 4, 8, requires_grad=True)
+    direction = torch.randn(3, 4, 8)
+    each = torch.func.vmap(lambda r, d: cwn.turned(r, d, 0.1, coherence_decay=1.0))(rows, direction)
+    torch.testing.assert_close(each, cwn.turned(rows, direction, 0.1, coherence_decay=1.0))
+    each.sum().backward()
+    assert rows.grad is not None and rows.grad.isfinite().all() and rows.grad.any()

@@ -110,6 +110,10 @@ HALVED: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float]] = {
     "the shortcut alone": (lambda x, y: 0.99 * x + y, math.sqrt(1 / 24 + 1 - 0.99**2)),
     "the branch alone": (lambda x, y: x + 0.5 * y, 2 * 24**-0.5),
     "enlarged": (lambda x, y: 2 * x + y, 24**-0.5),
+    "behind a ReLU": (lambda x, y: F.relu(x + y) / math.sqrt(2), 1.0),
+    "behind dropout": (lambda x, y: F.dropout(x + y, 0.0) * math.sqrt(0.5), 1.0),
+    "multiply": (lambda x, y: torch.multiply(x + y, math.sqrt(0.5)), 1.0),
+    "alpha of the stream": (lambda x, y: torch.add(y, x, alpha=0.7), math.sqrt(1 / 24 + 1 - 0.49)),
 }
 
 
@@ -124,6 +128,71 @@ def test_what_the_forward_takes_from_a_stream_the_branch_gives_back(
     x = torch.randn(8, 16, 16, 16)
     if join is not HALVED["enlarged"][0]:
         assert 0.3 < rms(model[:24](x)) / rms(x) < math.sqrt(math.e) * 1.3
+
+
+@pytest.mark.parametrize("after", [math.sqrt(0.5), 1.0])
+def test_two_branches_of_one_sum_share_what_it_has_room_for(after: float) -> None:
+    class Pair(Block):
+        def __init__(self) -> None:
+            super().__init__()
+            self.g = nn.Sequential(nn.ReLU(), *conv(16, 16))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return after * (x + self.f(x) + self.g(x))
+
+    model = replaced(nn.Sequential(*(Pair() for _ in range(12)), nn.Conv2d(16, 3, 1)))
+    cwn.scale_branches(model)
+    assert float(model[0].g[2].weight.detach()[0]) == pytest.approx(
+        min(1.0, math.sqrt(1 / 24 + (1 - after**2) / 2) / after)
+    )
+    x = torch.randn(8, 16, 16, 16)
+    assert 0.3 < rms(model[:12](x)) / rms(x) < math.sqrt(math.e) * 1.3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        constrain(model)
+
+
+def test_a_number_on_a_bare_stream_is_no_activation() -> None:
+    class Linear(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f = nn.Sequential(*conv(16, 16), nn.ReLU(), *conv(16, 16))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (x + self.f(x)) / math.sqrt(2)
+
+    model = replaced(nn.Sequential(*conv(16, 16), *(Linear() for _ in range(16)), nn.Conv2d(16, 3, 1)))
+    cwn.scale_branches(model)
+    x = torch.randn(8, 16, 16, 16)
+    assert 0.3 < rms(model[:18](x)) / rms(x) < 3
+    assert [float(block.f[1].weight.detach()[0]) for block in model[2:18]] == pytest.approx([C**-0.5] * 16)
+
+
+def test_a_stream_of_residual_blocks_inside_of_a_branch_has_its_scales() -> None:
+    class Inner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f = nn.Sequential(nn.ReLU(), *conv(16, 16))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = x + self.f(x)
+            return y
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(*(Inner() for _ in range(3)))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = x + 0.2 * self.body(x)
+            return y
+
+    model = replaced(nn.Sequential(*(Outer() for _ in range(4)), nn.Conv2d(16, 3, 1)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(cwn.scale_branches(model)) == 12
+    x = torch.randn(8, 16, 16, 16)
+    assert rms(model[:4](x)) / rms(x) < 3
 
 
 class Skips(nn.Module):
@@ -201,6 +270,41 @@ def test_functions_and_methods_count_as_the_modules_of_their_name() -> None:
     for scale, f in ((model.two[1], F.leaky_relu(z, 0.2)), (model.three[1], F.elu(z, 0.5))):
         assert float(scale.weight.detach()[0]) == pytest.approx(float(C * f.var()) ** -0.5, rel=0.01)
     assert model.one[1].weight.detach()[0] == 1
+
+
+SPELT: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
+    "in place": lambda _, x: F.leaky_relu_(x, 0.3),
+    "prelu": lambda layers, x: F.prelu(x, layers.slope),
+    "method": lambda layers, x: x.prelu(layers.slope),
+    "a number of a buffer": lambda layers, x: F.leaky_relu(x, layers.number),
+    "behind padding": lambda layers, x: layers.pad(F.leaky_relu(x, 0.3)),
+    "behind dropout": lambda layers, x: layers.drop(F.leaky_relu(x, negative_slope=0.3)),
+    "a hooked module": lambda layers, x: layers.act(x),
+}
+
+
+@pytest.mark.parametrize("spelt", SPELT.values(), ids=SPELT)
+def test_an_activation_counts_however_it_is_called(spelt: Callable[[nn.Module, Tensor], Tensor]) -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Sequential(*conv(8, 8)) for _ in range(3))
+            self.slope, self.out = nn.Parameter(torch.tensor([0.3])), nn.Conv2d(8, 2, 1)
+            self.pad, self.drop, self.act = nn.ReflectionPad2d(1), nn.AlphaDropout(0.1), nn.LeakyReLU(0.3)
+            self.act.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+            self.register_buffer("number", torch.tensor(0.3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            for layer in self.layers:
+                x = spelt(self, layer(x))
+            y: Tensor = self.out(x)
+            return y
+
+    seen: list[torch.Size] = []
+    model = replaced(Plain())
+    assert cwn.scale_branches(model) == ("layers.1.1", "layers.2.1") and seen == []
+    start = float(model.layers[1][1].weight.detach()[0])
+    assert start**2 * C == pytest.approx(cwn.leaky_relu_c(0.3), rel=1e-4)
 
 
 def test_a_plain_network_that_would_explode_is_warned_of() -> None:
@@ -287,6 +391,11 @@ def test_a_batch_norm_on_the_input_is_missed() -> None:
 
     with pytest.warns(UserWarning, match="that was first standardized the model's input.*standardize the data"):
         constrain(replaced(Turned()))
+    flat = nn.Sequential(
+        nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1)
+    )
+    with pytest.warns(UserWarning, match="that was 1 standardized"):
+        constrain(replaced(flat))
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -302,12 +411,16 @@ def test_frozen_rows_without_their_batch_norm_are_warned_of() -> None:
     model[0].requires_grad_(False)
     with pytest.warns(UserWarning, match=r"behind the frozen 0 any more: .*squared norm of 0\.3"):
         constrain(replaced(model))
-    # Rows that were projected before they were frozen are as they should be.
+    # A scale that makes up for it, and rows that were projected before they were frozen are as they should be.
     model = replaced(nn.Sequential(*conv(3, 16), nn.ReLU(), *conv(16, 16), nn.ReLU(), *classifier_of()))
     model[0].requires_grad_(False)
+    other = nn.Sequential(*conv(3, 16), nn.ReLU(), *conv(16, 16), nn.ReLU(), *classifier_of())
+    other[0].requires_grad_(False)
+    replaced(other)
+    nn.init.constant_(other[1].weight, 3.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        constrain(model)
+        constrain(model), constrain(other)
 
 
 def batches(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
@@ -339,6 +452,13 @@ def test_weights_that_are_pulled_and_not_projected_are_warned_of() -> None:
     optimizer.add_param_group({"params": [nn.Parameter(torch.randn(16, 16, 3, 3))]})
     with pytest.warns(UserWarning, match=pulled):
         next(step)
+
+    # Zero means alone keep no length.
+    model = network()
+    optimizer = cwn.AngularMuon(cwn.angular_groups(model))
+    cwn.constrain(optimizer, model, spherize=False)
+    with pytest.warns(UserWarning, match="2 of the weights"):
+        next(batches(model, optimizer))
 
     # Two handles that share the weights out, and steps without a pull.
     model = network()
