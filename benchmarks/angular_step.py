@@ -22,7 +22,7 @@ from cwn_lite.lab.vision import import_torchvision
 
 REFERENCE = "SGD"
 # Name of a step -> each how many steps pull, and orthogonalize.
-SPARING = {f"AngularMuon, pulling every {PULL_EVERY} steps": (PULL_EVERY, 1)}
+SPARING = {f"AngularMuon, pulling every {every} steps": (every, 1) for every in (PULL_EVERY // 2, PULL_EVERY)}
 SPARING |= {f"AngularMuon, orthogonalizing every {every} steps": (PULL_EVERY, every) for every in (2, 4, 8)}
 STEPS = (REFERENCE, "AngularMuon", "AngularMuon without the pull", *SPARING, "torch.optim.Muon")
 # Network -> side of its images.
