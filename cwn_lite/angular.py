@@ -41,11 +41,11 @@ class AngularMuon(Optimizer):
 
     Most of a step's time goes into these products where layers are wide and images small. The pull is nearly half of
     them, and changes little from step to step: with ``coherence_decay_every`` that of several steps is taken at once.
-    The book measures no loss of accuracy. ``orthogonalize_every`` saves most of the others and does cost accuracy:
-    what orthogonalizes, the inverse root of a momentum's Gram matrix, is computed in each so many steps of a weight,
-    the first included, and held in between. It is in float32 or better on every device. States grow by a square matrix
-    of the short side of each weight; with FSDP2 each process holds it whole. A state goes on in an optimizer with as
-    many steps; a full state of FSDP2 fits no other.
+    The book measures no loss on small networks, and perhaps a point on a wide one. ``orthogonalize_every`` saves most
+    of the others and does cost accuracy: what orthogonalizes, the inverse root of a momentum's Gram matrix, is
+    computed in each so many steps of a weight, the first included, and held in between. It is in float32 or better on
+    every device. States grow by a square matrix of the short side of each weight; with FSDP2 each process holds it
+    whole. A state goes on in an optimizer with as many steps; a full state of FSDP2 fits no other.
 
     A step that orthogonalizes is some hundred calls for each shape of weight, for which a fast GPU waits. With
     ``capturable`` it can be captured as a CUDA graph, alone or with the whole training step, and is one call then.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import angular, photographs
+from . import angular
 from .recipe import Recipe
 
 PULL_EVERY = 8
@@ -20,13 +20,12 @@ PULLED: dict[str, tuple[str, tuple[int, ...]]] = {
 # Recipe that orthogonalizes at each step -> likewise.
 HELD: dict[str, tuple[str, tuple[int, ...]]] = {
     _CNN: ("cnn16", (2, 4, 8)),
-    "imagenette-resnet18-ours-angular": ("imagenette-resnet18", (4,)),
 }
 
 
 def less_often() -> Iterator[Recipe]:
     """Yield recipes that differ from recommended ones in nothing but how often a step pulls, or orthogonalizes."""
-    known = {recipe.name: recipe for recipe in (*angular.finals(), *photographs.table_6())}
+    known = {recipe.name: recipe for recipe in angular.finals()}
     for base, (name, counts) in PULLED.items():
         for every in counts:
             yield known[base].but(name=f"pulled-{name}-every{every}", coherence_decay_every=every)
