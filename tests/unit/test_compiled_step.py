@@ -29,8 +29,17 @@ def angular(model: nn.Module, every: int = 1, pull_every: int = 1) -> torch.opti
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("make", [sgd, angular, partial(angular, every=2), partial(angular, pull_every=2)])
+@pytest.mark.parametrize(
+    ("make", "memory_format"),
+    [
+        (sgd, torch.contiguous_format),
+        (sgd, torch.channels_last),
+        (angular, torch.contiguous_format),
+        (angular, torch.channels_last),
+        (partial(angular, every=2), torch.channels_last),
+        (partial(angular, pull_every=2), torch.channels_last),
+    ],
+)
 def test_a_compiled_step_is_that_of_plain_pytorch(
     make: Callable[[nn.Module], torch.optim.Optimizer],
     memory_format: torch.memory_format,
