@@ -180,7 +180,7 @@ def _warn_of_inputs(feeds: Feeds) -> None:
     first = []
     for node in (node for graph in feeds.graphs for node in graph.nodes if node.op == "call_module"):
         scale = feeds.modules[str(node.target)]
-        if isinstance(scale, ScaleBias) and recorded(scale, "norm") is not None:
+        if isinstance(scale, ScaleBias) and recorded(scale, "norm") is not None and node.all_input_nodes:
             before = node.all_input_nodes[0]
             while before.op.startswith("call_") and len(before.all_input_nodes) == 1:
                 if before.op == "call_module" and any(True for _ in feeds.modules[str(before.target)].parameters()):
