@@ -7,7 +7,20 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from ..errors import LabError
-from . import ablations, angular, depthwise, less_often, noise, paper, photographs, points, shipped, small, versus
+from . import (
+    ablations,
+    angular,
+    depthwise,
+    less_often,
+    noise,
+    paper,
+    photographs,
+    points,
+    shipped,
+    slopes,
+    small,
+    versus,
+)
 from .grid import grid
 from .recipe import Recipe
 
@@ -32,6 +45,7 @@ def _all() -> Iterator[Recipe]:
     yield from versus.versus()
     yield from noise.search()
     yield from noise.finals()
+    yield from slopes.slopes()
     yield from points.table_5()
     yield from photographs.table_6()
     yield from less_often.less_often()

@@ -13,8 +13,9 @@ from .recipe import Recipe
 from .settings import CNN, CNN_QUARTER, DIGITS, OURS_CNN
 
 # So few images, for so many epochs, that without a regularizer the training error falls far below the test error.
+FEW_DIGITS: dict[str, Any] = {**DIGITS, "train_images": 300, "epochs": 60}
 BASES: dict[str, dict[str, Any]] = {
-    "digits": {**CNN, **DIGITS, "train_images": 300, "epochs": 60},
+    "digits": {**CNN, **FEW_DIGITS},
     "cnn16": {**CNN_QUARTER, "train_images": 2_000, "epochs": 40},
 }
 VALIDATION = {"digits": 270, "cnn16": 5000}
@@ -68,10 +69,18 @@ CHOSEN: dict[tuple[str, str], dict[str, str]] = {
     },
 }
 
+# The same for the schedule that the best noise does not have.
+OTHER_SCHEDULE: dict[tuple[str, str], str] = {
+    ("digits", "sgd"): "linear-sample-s0.7",
+    ("digits", "angular"): "linear-sample-rising-s1",
+    ("cnn16", "sgd"): "constant-sample-rising-s0.1",
+    ("cnn16", "angular"): "constant-sample-rising-s0.2",
+}
+
 
 def finals() -> Iterator[Recipe]:
-    """Yield none, the best noise, the best dropout and the best smoothing of each base, judged on the test set."""
+    """Yield none, and the best of each base: noise of each schedule, dropout, smoothing; judged on the test set."""
     known = regularizers()
     for (base, steps), chosen in CHOSEN.items():
-        for name in ("none", *chosen.values()):
+        for name in ("none", *chosen.values(), OTHER_SCHEDULE[base, steps]):
             yield Recipe.of(name=f"noise-{base}-{steps}-{name}", **{**BASES[base], **STEPS[steps], **known[name]})
