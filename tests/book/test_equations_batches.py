@@ -11,6 +11,7 @@ from bookcheck.latex import holds
 from bookcheck.tight import checker
 from scipy import stats
 from scipy.integrate import quad
+from scipy.linalg import expm
 from scipy.special import gammaln
 from torch import nn
 
@@ -160,3 +161,21 @@ def test_linear_rule_keeps_drift_and_noise_of_an_epoch(size: int) -> None:
     weight = -known[r"\alpha_B"] * gradients.view(4000, -1, size).mean(2).sum(1)
     assert float(weight.mean()) == pytest.approx(-1280 / 128 * 0.2 * 0.3, rel=0.03)
     assert float(weight.var()) == pytest.approx(1280 / 128 * 0.2**2 * 1.7 / 128, rel=0.1)
+
+
+@pytest.mark.equation("eq:batches:turn")
+@pytest.mark.parametrize("angle", [0.03, 0.3, 2.0])
+def test_turn_is_the_rotation_in_the_plane_of_row_and_direction(angle: float) -> None:
+    row, direction = np.array([3.0, -1.0, -2.0, 0.0]), np.array([1.0, 1.0, 1.0, -3.0])
+    unit, direction = row / np.linalg.norm(row), direction / np.linalg.norm(direction)
+    turned = expm(angle * (np.outer(direction, unit) - np.outer(unit, direction))) @ row
+    known = {
+        "w'": turned,
+        "w": row,
+        "u": direction,
+        r"\cos\theta": math.cos(angle),
+        r"\sin\theta": math.sin(angle),
+        r"\lVert w \rVert": np.linalg.norm(row),
+    }
+    check("turn", known, *known)
+    assert turned.sum() == pytest.approx(0) and np.linalg.norm(turned) == pytest.approx(np.linalg.norm(row))
