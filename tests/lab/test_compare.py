@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from scipy.stats import t
+from scipy.stats import norm, t, ttest_rel
 from test_tables import result
 
 from cwn_lite.lab import recipes
@@ -13,7 +13,7 @@ from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.recipes.angular import SCREENS
 from cwn_lite.lab.recipes.versus import CHOSEN, arms, tried
 from cwn_lite.lab.results import Result, load
-from cwn_lite.lab.results.compare import GUESSES, compare, has_trained, verdict
+from cwn_lite.lab.results.compare import GUESSES, compare, has_trained, tally, together, verdict
 from cwn_lite.lab.results.contrasts import FORMS, RIVALS, SETTINGS, by_recipe, compared, contrasts
 
 FIRST, SECOND = recipes.get("cnn16-ours-nonoise-e4"), recipes.get("cnn16-bn-e4")
@@ -96,6 +96,7 @@ def test_fishers_test_decides_where_no_seed_is_common() -> None:
         ([BETTER, BETTER], "holds"),
         ([BETTER, NOISY], "partly"),
         ([BETTER, WORSE], "partly"),
+        ([BETTER, WORSE, WORSE], "does not hold"),
         ([WORSE, NOISY], "does not hold"),
         ([NOISY, FEW], "open"),
         ([], "open"),
@@ -103,6 +104,27 @@ def test_fishers_test_decides_where_no_seed_is_common() -> None:
 )
 def test_verdicts(settings: list[Pair], word: str) -> None:
     assert verdict(compare({str(i): runs for i, runs in enumerate(settings)})) == word
+
+
+def test_the_settings_that_a_verdict_rests_on_are_named() -> None:
+    found = compare({"here": BETTER, "there": WORSE, "elsewhere": NOISY})
+    assert tally(found) == "1 setting for it (here), 1 against it, 1 undecided"
+    assert tally(found, 1000.0) == "3 settings for it, 0 against it, 0 undecided"
+
+
+def test_settings_that_decide_nothing_decide_together() -> None:
+    """Stouffer's method against the law of its statistic, and against a single paired t-test."""
+    lean = pair([3.0, 1.0, 2.5, 0.5, 2.0], [1.0, 1.5, 1.0, 1.2, 1.0])
+    one = ttest_rel(*([run.test_error for run in runs] for runs in lean)).pvalue
+    found = compare({str(i): lean for i in range(6)})
+    assert not any(comparison.favours() is False for comparison in found)
+    both = together(found)
+    assert both is not None and both.settings == 6 and both.mean == pytest.approx(0.66)
+    assert both.p == pytest.approx(2 * norm.sf(norm.isf(one / 2) * 6**0.5))
+    assert both.p < 0.01 < one and both.words() == "+0.7 points on the mean of 6 settings, p = 0.009"
+    turned = together(compare({"a": lean, "b": lean[::-1]}))
+    assert turned is not None and turned.p == pytest.approx(1) and turned.mean == pytest.approx(0)
+    assert together(compare({"here": lean, "too few": FEW})) is None
 
 
 def test_settings_without_one_of_the_two_are_left_out() -> None:

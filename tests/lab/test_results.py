@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +303,14 @@ def test_results_of_a_recipe_by_its_hash(tiny: Recipe, toy: Dataset, options: Op
     found = results.of_recipe(tiny, options.out)
     assert [(r.name, r.seed) for r in found] == [("once-called-otherwise", 0), ("tiny", 1)]
     assert results.of_recipe(tiny.but(lr=0.5), options.out) == []
+
+
+def test_a_run_under_two_names_is_refused(tiny: Recipe, toy: Dataset, options: Options) -> None:
+    for recipe in (tiny, tiny.but(name="once-called-otherwise")):
+        run(recipe, 0, toy, options)
+    for read in (results.load, partial(results.of_recipe, tiny)):
+        with pytest.raises(LabError, match=r"seed 0 is recorded twice, under once-called-otherwise-.* and tiny-"):
+            read(options.out)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -144,8 +144,8 @@ def load(root: Path | str | None = None, pattern: str = "*") -> list[Result]:
         pattern: ``fnmatch`` pattern on the recipe name, for instance ``"cnn16-*"``.
 
     Raises:
-        LabError: a file is damaged, ``root`` is no folder, or the checkout's own folder, which chapters read, holds
-            no result at all. Of recipes whose folders do not match, no file is read.
+        LabError: a file is damaged, a run is recorded under two names, ``root`` is no folder, or the checkout's own
+            folder, which chapters read, holds no result at all. Of recipes whose folders do not match, no file is read.
 
     Example:
         >>> load("no-such-folder")
@@ -154,7 +154,7 @@ def load(root: Path | str | None = None, pattern: str = "*") -> list[Result]:
     # A folder is called by the recipe's name and the start of its hash.
     found = [read(path) for path in _files(root, f"{pattern}-????????")]
     return sorted(
-        (result for result in found if fnmatchcase(result.name, pattern)),
+        _once(result for result in found if fnmatchcase(result.name, pattern)),
         key=lambda result: (result.name, result.recipe_sha, result.seed),
     )
 
@@ -176,7 +176,18 @@ def of_recipe(recipe: Recipe, root: Path | str | None = None) -> list[Result]:
     """
     sha = recipe.sha
     found = [read(path) for path in _files(root, f"*-{sha[:8]}")]
-    return sorted((result for result in found if result.recipe_sha == sha), key=lambda result: result.seed)
+    return sorted(_once(result for result in found if result.recipe_sha == sha), key=lambda result: result.seed)
+
+
+def _once(found: Iterable[Result]) -> list[Result]:
+    """Return the results, if no run is among them under two names: it would count twice."""
+    known: dict[tuple[str, int], Result] = {}
+    for result in found:
+        other = known.setdefault((result.recipe_sha, result.seed), result)
+        if other is not result:
+            names = " and ".join(f"{twin.name}-{twin.recipe_sha[:8]}" for twin in (other, result))
+            raise LabError(f"seed {result.seed} is recorded twice, under {names}; move one of them away")
+    return list(known.values())
 
 
 def _files(root: Path | str | None, folders: str = "*") -> list[Path]:
