@@ -28,9 +28,12 @@ def table(folder: Path) -> str:
         runs[result.name].append(result)
     tried = {name: known for name, known in runs.items() if name.startswith("search-")}
     count = sum(map(len, tried.values()))
+    ours, bn = (
+        sum(result.method == method for known in tried.values() for result in known) for method in ("ours", "bn")
+    )
     notes = [
         f"Before, on training images that were held out, {len(tried)} settings of all methods were tried in {count} "
-        "runs. Short runs compare methods under equal conditions; they are not the paper's setting.",
+        f"runs, {ours} of them of CWO and {bn} of batch norm. Short runs compare methods under equal conditions; they are not the paper's setting.",
         f"{len(found)} runs in all are recorded, most of them for the chapters that ask for them.",
     ]
     runs = final_runs(folder)

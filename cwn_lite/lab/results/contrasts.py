@@ -112,7 +112,10 @@ def by_recipe(found: Iterable[Result]) -> dict[str, list[Result]]:
 
 
 def compared(
-    runs: Mapping[str, Sequence[Result]], forms: Iterable[str], rivals: Iterable[str]
+    runs: Mapping[str, Sequence[Result]],
+    forms: Iterable[str],
+    rivals: Iterable[str],
+    settings: Iterable[str] = tuple(SETTINGS),
 ) -> dict[Contrast, Comparison]:
     """Compare forms of CWO with rivals wherever both were run, with intervals that hold together.
 
@@ -120,11 +123,12 @@ def compared(
         runs: as :func:`by_recipe` has them.
         forms: keys of ``FORMS``.
         rivals: keys of ``RIVALS``.
+        settings: keys of ``SETTINGS``; only those of one claim share its level.
 
     Raises:
         LabError: runs that do not belong together.
     """
-    wanted = [c for c in contrasts() if c.form in forms and c.rival in rivals]
+    wanted = [c for c in contrasts() if c.form in forms and c.rival in rivals and c.setting in settings]
     pairs = {c: (runs.get(get(c.first).sha, []), runs.get(get(c.second).sha, [])) for c in wanted}
     there = {c: (a, b) for c, (a, b) in pairs.items() if a and b}
     titles = {f"{c.setting} {c.form} {c.rival}": c for c in there}
