@@ -33,7 +33,8 @@ def table(folder: Path) -> str:
     )
     notes = [
         f"Before, on training images that were held out, {len(tried)} settings of all methods were tried in {count} "
-        f"runs, {ours} of them of CWO and {bn} of batch norm. Short runs compare methods under equal conditions; they are not the paper's setting.",
+        f"runs, {ours} of them of CWO and {bn} of batch norm. Short runs compare methods under equal conditions; they "
+        "are not the paper's setting.",
         f"{len(found)} runs in all are recorded, most of them for the chapters that ask for them.",
     ]
     runs = final_runs(folder)
