@@ -1,4 +1,4 @@
-"""Noise where it can help: runs long enough to overfit, beside dropout and label smoothing of equal effort."""
+"""Noise where it can help: runs long enough to overfit, beside dropout and label smoothing."""
 
 from __future__ import annotations
 
