@@ -77,6 +77,7 @@ def search() -> Iterator[Recipe]:
                 yield Recipe.of(name=f"search-{screen}-{method}-lr{lr:g}", **{**fields, **COMPARED[method], "lr": lr})
 
 
+CLIP = 0.02  # largest gradient of a row over its length
 SGD_RATES = (0.03, 0.1, 0.3, 1.0)
 # Branches of NF-ResNets: what keeps the stream of a residual network where a method has no scale to start small.
 NF: dict[str, Any] = {"residual": "nf", "residual_alpha": 0.2}
@@ -91,14 +92,16 @@ def rivals(net: str) -> dict[str, dict[str, Any]]:
 def with_sgd(net: str) -> dict[str, dict[str, Any]]:
     """Return name -> settings with SGD: batch norm, CWO as printed and from the start of ours, and what competes.
 
-    Scaled Weight Standardization with adaptive clipping on the branches of NF-ResNets is what these train with.
+    Scaled Weight Standardization with adaptive clipping on the branches of NF-ResNets is what these train with; so that
+    clipping is not what is compared, ours has it, too.
     """
     printed = OURS_CNN if net == "cnn" else OURS_RESNET
     scaled = {"method": "ws", "ws_gain": C_CENTERED**0.5, "decay_scale_bias": False}
     found = {
         "bn-sgd": {**BASELINE, "method": "bn"},
         "ours-sgd": {**printed, "method": "ours", "c": C_CENTERED},
-        "ws-scaled-agc" if net == "cnn" else "nf-agc": {**scaled, "clip": 0.02, "weight_decay": 5e-4},
+        "ours-agc": {**printed, "method": "ours", "c": C_CENTERED, "clip": CLIP},
+        "ws-scaled-agc" if net == "cnn" else "nf-agc": {**scaled, "clip": CLIP, "weight_decay": 5e-4},
         "ws-scaled-sgd": {**scaled, "weight_decay": 5e-4},
         "printed-sgd": {**printed, "method": "ours", **({} if net == "cnn" else {"residual_gamma": 1.0})},
         **{f"{method}-sgd": {**BASELINE, "method": method} for method in ("gn", "ws+gn", "cwn", "plain")},
