@@ -41,6 +41,7 @@ CHOSEN: dict[str, dict[str, float]] = {
     "digits": {
         "bn-sgd": 0.3,
         "ours-sgd": 0.03,
+        "ours-agc": 0.3,
         "ws-scaled-agc": 0.3,
         "ws-scaled-sgd": 0.03,
         "printed-sgd": 0.1,
@@ -59,6 +60,7 @@ CHOSEN: dict[str, dict[str, float]] = {
     "digits32": {
         "bn-sgd": 0.1,
         "ours-sgd": 0.1,
+        "ours-agc": 0.1,
         "nf-agc": 0.3,
         "ws-scaled-sgd": 0.1,
         "printed-sgd": 0.03,

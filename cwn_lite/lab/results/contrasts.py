@@ -13,9 +13,10 @@ from .store import Result
 FORMS = {
     "printed": "CWO as printed, without noise",
     "centred": "CWO with $c^\\star$ and SGD",
+    "clipped": "CWO with $c^\\star$, SGD and clipped gradients",
     "recommended": "CWO recommended",
 }
-"""Form of CWO -> its title. The first two take steps of SGD, the last turns rows by an angle; its rivals, too."""
+"""Form of CWO -> its title. All but the last take steps of SGD, the last turns rows by an angle; its rivals, too."""
 
 RIVALS = {
     "bn": "batch norm",
@@ -31,9 +32,11 @@ RIVALS = {
 }
 """Rival -> its title."""
 
-REPARAMETERIZED = ("cwn", "ws-scaled")
-"""Rivals whose rows obey the same constraint by a map inside the network. With clipping scaled WS differs in more: it
-clips gradients, which was not tried with CWO."""
+REPARAMETERIZED = ("cwn", "ws-scaled", "agc")
+"""Rivals whose rows obey the same constraint, or its norm and mean up to a gain, by a map inside the network."""
+
+UNCLIPPED = ("bn", "gn", "ws+gn")
+"""Rivals with a normalization of activations: what CWO with clipped gradients is held against although they have none."""
 
 _CIFAR = "CIFAR-10, JPEG quality 75"
 SETTINGS = {
@@ -83,12 +86,14 @@ def contrasts() -> Iterator[Contrast]:
     for screen, chosen in CHOSEN.items():
         for arm in chosen:
             rival = arm.removesuffix("-sgd")
-            if rival in ("ours", "printed"):
+            if rival in ("ours", "ours-agc", "printed"):
                 continue
-            rival = "agc" if arm.endswith("-agc") else rival
             forms = {"recommended": "ours"}
-            if arm != rival:
+            if arm.endswith("-agc"):  # with clipping on both sides
+                rival, forms = "agc", {"clipped": "ours-agc"}
+            elif arm != rival:
                 forms = {"printed": "printed-sgd", "centred": "ours-sgd"}
+                forms |= {"clipped": "ours-agc"} if rival in UNCLIPPED else {}
             for form, own in forms.items():
                 yield Contrast(form, rival, screen, f"versus-{screen}-{own}", f"versus-{screen}-{arm}")
     for rival in ("bn", "gn", "ws+gn", "ws+bn", "plain"):
