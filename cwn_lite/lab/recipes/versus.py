@@ -79,6 +79,7 @@ CHOSEN: dict[str, dict[str, float]] = {
     "cnn16": {
         "bn-sgd": 0.1,
         "ours-sgd": 0.1,
+        "ours-agc": 0.3,
         "ws-scaled-agc": 0.3,
         "ws-scaled-sgd": 0.03,
         "printed-sgd": 0.1,
@@ -97,6 +98,7 @@ CHOSEN: dict[str, dict[str, float]] = {
     "resnet20-half": {
         "bn-sgd": 0.3,
         "ours-sgd": 0.1,
+        "ours-agc": 0.3,
         "nf-agc": 0.3,
         "ws-scaled-sgd": 0.3,
         "printed-sgd": 0.03,

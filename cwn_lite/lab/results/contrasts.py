@@ -36,7 +36,7 @@ REPARAMETERIZED = ("cwn", "ws-scaled", "agc")
 """Rivals whose rows obey the same constraint, or its norm and mean up to a gain, by a map inside the network."""
 
 UNCLIPPED = ("bn", "gn", "ws+gn")
-"""Rivals with a normalization of activations: what CWO with clipped gradients is held against although they have none."""
+"""Rivals with a normalization of activations: CWO with clipped gradients meets them, although they clip none."""
 
 _CIFAR = "CIFAR-10, JPEG quality 75"
 SETTINGS = {
