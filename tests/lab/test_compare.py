@@ -121,7 +121,8 @@ def test_settings_that_decide_nothing_decide_together() -> None:
     both = together(found)
     assert both is not None and both.settings == 6 and both.mean == pytest.approx(0.66)
     assert both.p == pytest.approx(2 * norm.sf(norm.isf(one / 2) * 6**0.5))
-    assert both.p < 0.01 < one and both.words() == "+0.7 points on the mean of 6 settings, p = 0.009"
+    assert both.p < 0.01 < one and both.z > 0
+    assert both.words() == "+0.7 points on the mean of 6 settings, z = +2.6, p = 0.009"
     turned = together(compare({"a": lean, "b": lean[::-1]}))
     assert turned is not None and turned.p == pytest.approx(1) and turned.mean == pytest.approx(0)
     assert together(compare({"here": lean, "too few": FEW})) is None

@@ -16,7 +16,7 @@ LEVEL = 0.95
 LEAST_SEEDS = 3
 """With fewer runs of a method a setting decides nothing, with fewer seeds in common its interval does not."""
 NAMED = 3
-"""So many settings are named, where no more speak for a claim."""
+"""Settings that speak for a claim are named if they are no more than these."""
 GUESSES = 80.0
 """Per cent: a run that ends with a larger test error has not trained. Guessing makes 90 errors of ten classes, and more
 of twelve, which the point clouds have."""
@@ -149,7 +149,7 @@ def verdict(comparisons: Iterable[Comparison], margin: float = 0.0) -> str:
 def tally(comparisons: Iterable[Comparison], margin: float = 0.0) -> str:
     """Return how many settings speak for and against "the first is better" (or, with a margin, "is not worse").
 
-    Those for it are named where they are few, since a verdict may rest on them.
+    Those for it are named where they are few and not all, since a verdict may rest on them.
 
     Args:
         comparisons: of :func:`compare`.
@@ -172,25 +172,29 @@ class Together(NamedTuple):
     Attributes:
         settings: how many have an interval.
         mean: of their mean differences, in points.
-        p: two-sided probability of a lean as strong as this one or stronger if no setting had a difference.
+        z: of Stouffer's method, standard normal if no setting had a difference; above zero where the second is better.
+        p: two-sided probability of a ``z`` as far from zero or further.
     """
 
     settings: int
     mean: float
+    z: float
     p: float
 
     def words(self) -> str:
-        """Return the numbers in a few words, such as ``+0.9 points on the mean of 10 settings, p < 0.001``."""
+        """Return the numbers in a few words: ``+0.9 points on the mean of 10 settings, z = +4.1, p < 0.001``."""
         p = f"p = {self.p:.3f}" if self.p >= 0.0005 else "p < 0.001"
-        return f"{self.mean:+.1f} points on the mean of {self.settings} settings, {p}".replace("-", "−")
+        text = f"{self.mean:+.1f} points on the mean of {self.settings} settings, z = {self.z:+.1f}, {p}"
+        return text.replace("-", "−")
 
 
 def together(comparisons: Iterable[Comparison]) -> Together | None:
-    """Test whether all settings lean one way, although none may decide by itself (Stouffer's method).
+    """Test whether settings lean one way on the whole, although none may decide by itself (Stouffer's method).
 
-    Each setting's paired ``t`` becomes the normal quantile ``z`` of the same probability, and ``Z = Σ z / √K`` is held
-    against a normal law: differences are taken as normal, and settings as independent. Only seeds with which both
-    trained count, and settings that have three.
+    Each setting's paired ``t`` becomes the normal quantile ``z`` of the same probability, and ``Σ z / √K`` is held
+    against a normal law: differences are taken as normal, and settings as independent, so that no run may stand in two
+    of them. Opposite differences cancel, and there is no margin. Only seeds with which both trained count, and
+    settings that have three.
 
     Args:
         comparisons: of :func:`compare`.
@@ -216,4 +220,4 @@ def together(comparisons: Iterable[Comparison]) -> Together | None:
     if len(means) < 2:
         return None
     z = sum(quantiles) / math.sqrt(len(quantiles))
-    return Together(len(means), sum(means) / len(means), float(2 * norm.sf(abs(z))))
+    return Together(len(means), sum(means) / len(means), float(z), float(2 * norm.sf(abs(z))))

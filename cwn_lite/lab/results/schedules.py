@@ -1,6 +1,8 @@
-"""Noise that grows with depth beside constant noise (Section 3.3, Table 4), as pairs of recorded runs."""
+"""Noise beside none, and noise that grows with depth beside constant noise, as pairs of recorded runs."""
 
 from __future__ import annotations
+
+import statistics
 
 from ..recipes import get, noise, slopes
 from .store import Result, of_recipe
@@ -17,18 +19,49 @@ BASES = {
 Pair = tuple[list[Result], list[Result]]
 
 
-def at_their_best() -> dict[str, Pair]:
-    """Return setting -> runs of linear and of constant noise, each in its best form and level on held-out images.
+def overfits(base: str, steps: str) -> bool:
+    """Return whether half of the runs without a regularizer end with a training error under a third of the test error.
+
+    Args:
+        base: a key of ``BASES``.
+        steps: a key of ``STEPS``.
+    """
+    runs = [run.final for run in of_recipe(get(f"noise-{base}-{steps}-none")) if run.final]
+    train, test = (statistics.median(final[key] for final in runs) for key in ("train_error", "test_error"))
+    return train < test / 3
+
+
+def against_none() -> dict[str, Pair]:
+    """Return setting -> runs of the noise that held-out images chose and of none, where training overfits.
 
     Example:
-        >>> list(at_their_best())[0]
-        '300 digits, 60 epochs, SGD'
+        >>> list(against_none())[0]
+        '300 digits, 60 epochs, SGD (`constant-sample-s0.4`)'
     """
     found: dict[str, Pair] = {}
     for (base, steps), chosen in noise.CHOSEN.items():
-        best = {name.partition("-")[0]: name for name in (chosen["noise"], noise.OTHER_SCHEDULE[base, steps])}
-        linear, constant = (of_recipe(get(f"noise-{base}-{steps}-{best[kind]}")) for kind in ("linear", "constant"))
-        found[f"{BASES[base]}, {STEPS[steps]}"] = linear, constant
+        if overfits(base, steps):
+            loud, none = (of_recipe(get(f"noise-{base}-{steps}-{name}")) for name in (chosen["noise"], "none"))
+            found[f"{BASES[base]}, {STEPS[steps]} (`{chosen['noise']}`)"] = loud, none
+    return found
+
+
+def at_their_best() -> dict[str, Pair]:
+    """Return setting -> runs of linear and of constant noise, each in its best form and level on held-out images.
+
+    Where training overfits.
+
+    Example:
+        >>> list(at_their_best())[0]
+        '300 digits, 60 epochs, SGD (`linear-sample-s0.7` and `constant-sample-s0.4`)'
+    """
+    found: dict[str, Pair] = {}
+    for (base, steps), chosen in noise.CHOSEN.items():
+        if overfits(base, steps):
+            best = sorted((chosen["noise"], noise.OTHER_SCHEDULE[base, steps]), reverse=True)  # linear first
+            linear, constant = (of_recipe(get(f"noise-{base}-{steps}-{name}")) for name in best)
+            names = " and ".join(f"`{name}`" for name in best)
+            found[f"{BASES[base]}, {STEPS[steps]} ({names})"] = linear, constant
     return found
 
 
