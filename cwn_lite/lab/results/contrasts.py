@@ -1,4 +1,4 @@
-"""CWO beside each rival: every pair of recorded recipes that differ in the method, each with what belongs to it."""
+"""CWO beside each rival: pairs of recorded recipes that differ in the method, each with what belongs to it."""
 
 from __future__ import annotations
 
