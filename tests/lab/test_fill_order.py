@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from cwn_lite.lab.cells.cell import cell_folder
 from cwn_lite.lab.cells.fill import fill, missing
 from cwn_lite.lab.data import Dataset
 from cwn_lite.lab.disk import checkpoint
+from cwn_lite.lab.disk.files import sweep
 from cwn_lite.lab.disk.lock import BusyError, hold
 from cwn_lite.lab.errors import LabError
 from cwn_lite.lab.training import Trainer
@@ -86,6 +88,22 @@ def test_busy_cells_are_passed_and_data_loaded_once(two: list[Recipe], toy: Data
     assert isinstance(outcomes["tiny-bn"], results.Result)
     assert loads == ["digits"]
     assert names(options, 1) == [("tiny", 0)]
+
+
+def test_the_sweep_of_a_holder_stops_no_other(
+    tiny: Recipe, toy: Dataset, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who holds a cell may sweep it at any moment, also between two calls of another process that wants it."""
+    cell, link = cell_folder(options.runs, tiny, 0), os.link
+
+    def link_after_a_sweep(draft: Path, path: Path) -> None:
+        sweep(cell)
+        link(draft, path)
+
+    with hold(cell / "lock"):
+        monkeypatch.setattr(os, "link", link_after_a_sweep)
+        with pytest.raises(BusyError):
+            run(tiny, 0, toy, options)
 
 
 def test_a_cell_finished_meanwhile_is_not_run_again(two: list[Recipe], toy: Dataset, options: Options) -> None:

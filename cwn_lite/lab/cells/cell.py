@@ -208,9 +208,9 @@ def _claim(held: contextlib.ExitStack, recipe: Recipe, seed: int, options: Optio
         try:
             check_writable(options.out / recipe.directory)
             keep_out_of_git(options.runs)
-            check_writable(cell_folder(options.runs, recipe, seed))
             held.enter_context(lock.hold(cell_folder(options.runs, recipe, seed) / "lock"))
             sweep(cell_folder(options.runs, recipe, seed))
+            check_writable(cell_folder(options.runs, recipe, seed))  # not before: who holds the lock sweeps the probe
             if results.is_taken(options.out, recipe.directory, seed):
                 raise FinishedError(
                     f"{recipe.name} seed {seed} has a result already, and results are never overwritten"
