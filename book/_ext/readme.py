@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from cwn_lite.lab import results
+from cwn_lite.lab.results import compare, contrasts
 from cwn_lite.lab.results.finals import final_runs, summary_notes, summary_table
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,23 @@ def table(folder: Path) -> str:
     ]
     runs = final_runs(folder)
     known = times(folder.parent / "costs")
-    return "\n\n".join([summary_table(runs, known), summary_notes(runs, timed=bool(known)), *notes])
+    return "\n\n".join([*in_short(found), summary_table(runs, known), summary_notes(runs, timed=bool(known)), *notes])
+
+
+def in_short(found: list[results.Result]) -> list[str]:
+    """Return how the recommended recipe stands beside batch norm with the same steps, in one paragraph if any."""
+    beside = list(contrasts.compared(contrasts.by_recipe(found), ("recommended",), ("bn",)).values())
+    as_one = compare.together(beside)
+    if as_one is None:
+        return []
+    won, lost = (sum(c.favours() is word for c in beside) for word in (True, False))
+    surely = as_one.p < 1 - compare.LEVEL
+    stands = "ahead of" if as_one.mean < 0 else "behind"
+    return [
+        f"In short: CWO recommended is {stands if surely else 'not told apart from'} batch norm with the same steps: "
+        f"{as_one.words()}, read as one test; by itself {won} setting{'s' * (won != 1)} favour{'s' * (won == 1)} CWO "
+        f"and {lost} batch norm. [Should you use it?](book/verdict.ipynb) says when to take what."
+    ]
 
 
 def times(folder: Path) -> dict[str, dict[str, float]]:

@@ -201,7 +201,7 @@ def _fill(arguments: argparse.Namespace) -> int:
             _say(f"{listing.outcome(outcome)} ({ahead})")
     left = len(missing(options, arguments.seeds, arguments.only))
     _say(", ".join([*(f"{number} {what}" for what, number in counts.items()), f"{left} cells left"]))
-    if errors and not counts:
+    if errors:
         return 2
     stopped_early = counts["begun"] and time.monotonic() < options.deadline
     return 130 if stopped_early else 0
@@ -335,7 +335,11 @@ def _training(parser: argparse.ArgumentParser) -> None:
         help="torch.compile, with CUDA graphs on a GPU; auto: on a GPU",
     )  # fmt: skip
     parser.add_argument("--deterministic", action="store_true", help="the same bits at each run; slower on a GPU")
-    parser.add_argument("--threads", type=int, help="CPU threads; the count changes the last digits")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        help="CPU threads, of which the recorded runs have one; another number ends as another seed would",
+    )
     parser.add_argument("--workers", type=int, help="processes that decode photographs; one per CPU, up to 8, without")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--checkpoint-minutes", type=float, default=5.0, help="between checkpoints within an epoch")

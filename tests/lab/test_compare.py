@@ -132,6 +132,19 @@ def test_settings_without_one_of_the_two_are_left_out() -> None:
     assert compare({"here": (BETTER[0], [])}) == []
 
 
+def test_without_scatter_nothing_is_decided() -> None:
+    """One of 449 images more at each seed: an interval of rounding errors is none."""
+    wrong = (11, 7, 23)
+    (found,) = compare({"here": pair([100 * (k + 1) / 449 for k in wrong], [100 * k / 449 for k in wrong])})
+    assert found.difference is not None and abs(found.difference.mean - 100 / 449) < 1e-9
+    assert found.favours() is None
+    assert together([found, found]) is None
+    (same,) = compare({"here": pair([30.0, 31.0, 32.0], [30.0, 31.0, 32.0])})
+    alone, with_same = together(compare({"a": LEVEL, "b": NOISY})), together([*compare({"a": LEVEL, "b": NOISY}), same])
+    assert alone is not None and with_same is not None and with_same.settings == 3
+    assert math.isclose(with_same.z * math.sqrt(3), alone.z * math.sqrt(2)), "a difference of zero counts"
+
+
 def test_runs_that_do_not_belong_together_are_refused() -> None:
     first, second = pair([30.0], [31.0])
     first[0].env["precision"], second[0].env["precision"] = "bfloat16", "float32"

@@ -106,6 +106,15 @@ def test_the_sweep_of_a_holder_stops_no_other(
             run(tiny, 0, toy, options)
 
 
+def test_other_data_want_a_folder_of_their_own(tiny: Recipe, toy: Dataset, options: Options) -> None:
+    run(tiny, 0, toy, options)
+    other = dataclasses.replace(toy, name="other digits", sha256="f" * 64)
+    with pytest.raises(LabError, match=r"tiny seed 1 .* other digits \(ffffffff\), but seed 0 .* --out FOLDER"):
+        run(tiny, 1, other, options)
+    assert [found.seed for found in results.load(options.out)] == [0]
+    assert run(tiny, 1, other, dataclasses.replace(options, out=options.out / "other")) is not None
+
+
 def test_a_cell_finished_meanwhile_is_not_run_again(two: list[Recipe], toy: Dataset, options: Options) -> None:
     cells = missing(options, 1)
     run(two[0], 0, toy, options)

@@ -196,7 +196,7 @@ def test_fill_goes_on_without_data_that_cannot_be_loaded(
     image = recipes.get("cnn16-bn-e4").but(name="digits-in-name-only")
     monkeypatch.setattr(recipes, "RECIPES", {image.name: image, RECIPE.name: RECIPE})
     status, out, err = lab("fill", "--minutes", "1", "--seeds", "1", "--data", str(tmp_path))
-    assert status == 0 and out.endswith("1 done, 1 cells left\n")
+    assert status == 2 and out.endswith("1 done, 1 cells left\n")
     assert err.startswith("error: ") and str(tmp_path) in err and err.endswith("going on without cifar10\n")
     status, out, err = lab("fill", "--minutes", "1", "--seeds", "1", "--data", str(tmp_path))
     assert status == 2, "nothing could be run"

@@ -100,6 +100,14 @@ def test_data_sets_do_not_mix() -> None:
         tables.table([result(recipe, 0, 5.0), result(recipe, 1, 5.0, data="CIFAR-10, JPEG quality 75")], PAPER)
 
 
+def test_a_difference_is_of_one_data_set() -> None:
+    ours, bn = recipes.get("cnn-ours-e200"), recipes.get("cnn-bn-e200")
+    here = [result(ours, seed, 5.0 + seed) for seed in range(3)]
+    there = [result(bn, seed, 5.5 + seed, data="CIFAR-10, JPEG quality 75") for seed in range(3)]
+    with pytest.raises(LabError, match=r"cnn-bn-e200, cnn-ours-e200: results of 2 data sets .*JPEG"):
+        tables.difference(here, there)
+
+
 def in_precision(name: str, seed: int, precision: str) -> Result:
     return dataclasses.replace(result(recipes.get(name), seed, 5.0 + seed), env={"precision": precision})
 

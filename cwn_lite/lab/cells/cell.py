@@ -49,7 +49,9 @@ class FinishedError(LabError):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to run; on a CPU nothing here but torch's thread count touches the numbers, and that in the last digits.
+    """How to run; on a CPU nothing here but torch's thread count touches the numbers.
+
+    It changes rounding, and in the end the result as another seed would.
 
     Attributes:
         out: folder of results.
@@ -58,7 +60,7 @@ class Options:
         quiet: no progress bar.
         checkpoint_s: seconds between checkpoints within an epoch; each epoch ends with one anyway.
         deadline: ``time.monotonic()`` after which the run stops with a checkpoint.
-        compile: compile the network before the clock runs; the numbers differ in their last digits.
+        compile: compile the network before the clock runs; sums are rounded otherwise.
         world: the processes that share each run.
         policies: the file of Fast AutoAugment's policies, for the recipes that want them.
         workers: processes that decode photographs; ``None`` is one per CPU, up to 8.
@@ -119,12 +121,12 @@ def run(recipe: Recipe, seed: int, data: Dataset | Photographs | Clouds, options
         BusyError: another process works on this cell.
         MachineError: memory ran out, a device failed or another process of the run did; a checkpoint stays.
         FinishedError: the result exists.
-        LabError: the checkpoint is unusable.
+        LabError: the checkpoint is unusable, or other seeds of the recipe were trained on other data.
     """
     cell = cell_folder(options.runs, recipe, seed)
     saved_state = cell / "checkpoint"
     with contextlib.ExitStack() as held, interrupt.requests() as stop_asked:
-        _claim(held, recipe, seed, options)
+        _claim(held, recipe, seed, data, options)
         identity = {"recipe_sha": recipe.sha, "seed": seed, "data": data.identity, "device": options.device.type}
         if recipe.method.kind in OF_THE_BATCH:
             identity["processes"] = options.world.size
@@ -202,11 +204,14 @@ def _machines_fault(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and _OF_THE_MACHINE.search(str(error)) is not None
 
 
-def _claim(held: contextlib.ExitStack, recipe: Recipe, seed: int, options: Options) -> None:
+def _claim(
+    held: contextlib.ExitStack, recipe: Recipe, seed: int, data: Dataset | Photographs | Clouds, options: Options
+) -> None:
     """Let the leader check the folders and take the lock; what stops it stops all processes."""
     if options.world.leads:
         try:
             check_writable(options.out / recipe.directory)
+            results.check_data(options.out, recipe, seed, data.name, data.sha256)
             keep_out_of_git(options.runs)
             held.enter_context(lock.hold(cell_folder(options.runs, recipe, seed) / "lock"))
             sweep(cell_folder(options.runs, recipe, seed))

@@ -49,7 +49,7 @@ class Comparison:
 
         For it: the first trains more often, or both train alike and the interval ends below ``margin``. Against it:
         the first trains less often, or the interval begins above zero and does not end below ``margin``. Nothing is
-        decided by fewer than three runs of a method.
+        decided by fewer than three runs of a method, nor by differences without scatter, which tell no interval.
 
         Args:
             margin: points of test error that count as equal: 0 for "better", more for "not worse".
@@ -59,7 +59,7 @@ class Comparison:
         if self.p_trained < 1 - self.level:
             (a, b), (n, m) = self.trained, self.runs
             return a * m > b * n
-        if self.difference is None or self.difference.n < LEAST_SEEDS:
+        if self.difference is None or self.difference.n < LEAST_SEEDS or self.difference.low == self.difference.high:
             return None
         if self.difference.high < margin:
             return True
@@ -194,7 +194,8 @@ def together(comparisons: Iterable[Comparison]) -> Together | None:
     Each setting's paired ``t`` becomes the normal quantile ``z`` of the same probability, and ``Σ z / √K`` is held
     against a normal law: differences are taken as normal, and settings as independent, so that no run may stand in two
     of them. Opposite differences cancel, and there is no margin. Only seeds with which both trained count, and
-    settings that have three.
+    settings that have three. Differences that are all zero count as ``z = 0``; others that are all alike have no ``t``,
+    and are left out.
 
     Args:
         comparisons: of :func:`compare`.
@@ -211,7 +212,12 @@ def together(comparisons: Iterable[Comparison]) -> Together | None:
     quantiles, means = [], []
     for comparison in comparisons:
         d = comparison.difference
-        if d is None or d.n < LEAST_SEEDS or d.high == d.low:  # without scatter there is no t
+        if d is None or d.n < LEAST_SEEDS:
+            continue
+        if d.low == d.high:
+            if d.mean == 0:
+                quantiles.append(0.0)
+                means.append(0.0)
             continue
         error = (d.high - d.mean) / t.ppf((1 + comparison.level) / 2, d.n - 1)
         tail = t.sf(abs(d.mean) / error, d.n - 1)

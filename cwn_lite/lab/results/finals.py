@@ -10,7 +10,7 @@ from ..recipes.angular import RATES
 from ..recipes.parts import Images
 from .stats import summary
 from .store import Result, of_recipe
-from .tables import cell
+from .tables import cell, check_one_kind
 
 NETWORKS = {
     "cnn16": "9-layer CNN, a quarter of the paper's width",
@@ -119,6 +119,9 @@ def summary_table(runs: Mapping[str, Sequence[Result]], times: Mapping[str, Mapp
         times: network -> row -> time of a training step over the plain network's, where it was measured; without any
             the table has no such column.
 
+    Raises:
+        LabError: runs that do not belong together.
+
     Example:
         >>> summary_table({}, {"cnn": {"batch norm, SGD": 1.25}}).splitlines()[2]
         '| 9-layer CNN of the paper | batch norm, SGD | – | – | 1.25 |'
@@ -129,6 +132,7 @@ def summary_table(runs: Mapping[str, Sequence[Result]], times: Mapping[str, Mapp
     for network, title in SUMMARY_NETWORKS.items():
         for method in SUMMARY:
             known = runs.get(summary_recipe(network, method), [])
+            check_one_kind(known)
             lost = sum(run.status == "diverged" for run in known)
             ended = [run.test_error for run in known if run.status == "done"]
             errors = summary(ended) if ended else None

@@ -19,7 +19,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of ``n`` paired differences, and the ends of its confidence interval (infinite for one pair)."""
+    """Mean of ``n`` paired differences, and the ends of its confidence interval.
+
+    For one pair it is infinite. Where all differences are alike there is nothing to estimate from, and its ends are the
+    mean.
+    """
 
     n: int
     mean: float
@@ -76,8 +80,11 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     if not seeds:
         raise ValueError(f"the two methods share no seed: {sorted(a)} and {sorted(b)}")
     first, second = [a[seed] for seed in seeds], [b[seed] for seed in seeds]
-    mean = statistics.fmean(x - y for x, y in zip(first, second, strict=True))
+    differences = [x - y for x, y in zip(first, second, strict=True)]
+    mean = statistics.fmean(differences)
     if len(seeds) == 1:
         return Difference(1, mean, -math.inf, math.inf)
+    if max(differences) - min(differences) <= 1e-12 * max(map(abs, [*first, *second])):  # alike but for rounding
+        return Difference(len(seeds), mean, mean, mean)
     interval = ttest_rel(first, second).confidence_interval(level)
     return Difference(len(seeds), mean, float(interval.low), float(interval.high))

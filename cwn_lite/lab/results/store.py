@@ -94,6 +94,28 @@ def is_taken(root: Path, directory: str, seed: int) -> bool:
     return os.path.lexists(path_of(root, directory, seed))
 
 
+def check_data(root: Path, recipe: Recipe, seed: int, data: str, sha256: str) -> None:
+    """Refuse to put a run beside other seeds of its recipe that saw other data: no table could hold both.
+
+    Args:
+        root: folder of results.
+        recipe: what is to be trained.
+        seed: its seed.
+        data: display name of the data.
+        sha256: their hash.
+
+    Raises:
+        LabError: there are such runs; the text says where to write instead. Or a result is damaged.
+    """
+    for other in map(read, sorted((root / recipe.directory).glob("seed-*.json"))):
+        if other.seed != seed and other.data["sha256"] != sha256:
+            raise LabError(
+                f"{recipe.name} seed {seed} would be trained on {data} ({sha256[:8]}), but seed {other.seed} in {root} "
+                f"was on {other.data['name']} ({other.data['sha256'][:8]}): give these images a folder of their own, "
+                "--out FOLDER"
+            )
+
+
 def write(result: Result, root: Path) -> Path:
     """Write a result once, atomically.
 

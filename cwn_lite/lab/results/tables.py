@@ -204,14 +204,15 @@ def difference(a: Sequence[Result], b: Sequence[Result], level: float = 0.95) ->
 
 
 def check_one_kind(runs: Sequence[Result]) -> None:
-    """Refuse runs that differ in how they were computed by more than rounding.
+    """Refuse runs on different data, and runs that were computed otherwise by more than rounding.
 
     A seed is a block: with another seed all runs may be of another precision, since differences are taken within it.
 
     Raises:
-        LabError: float32 and bfloat16 at one seed, or one recipe in a precision that another was not run in; batch
-            norm over whole batches and over parts of them.
+        LabError: two data sets; float32 and bfloat16 at one seed, or one recipe in a precision that another was not
+            run in; batch norm over whole batches and over parts of them.
     """
+    _check_same("data sets", runs, lambda run: f"{run.data['name']} ({run.data['sha256'][:8]})")
     for seed in {run.seed for run in runs}:
         _check_same("precisions at a seed", [run for run in runs if run.seed == seed], precision_of)
     by_recipe = {sha: [run for run in runs if run.recipe_sha == sha] for sha in {run.recipe_sha for run in runs}}
@@ -242,7 +243,6 @@ def precisions(runs: Iterable[Result], among: int = 2) -> str:
 
 def _row(name: str, group: list[Result], paper: dict[str, Any]) -> Row:
     _check_same("recipe hashes", group, lambda run: run.recipe_sha[:8])
-    _check_same("data sets", group, lambda run: f"{run.data['name']} ({run.data['sha256'][:8]})")
     check_one_kind(group)
     well = [result for result in group if result.status == "done"]
     return Row(
