@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -130,6 +131,16 @@ def test_settings_that_decide_nothing_decide_together() -> None:
 
 def test_settings_without_one_of_the_two_are_left_out() -> None:
     assert compare({"here": (BETTER[0], [])}) == []
+
+
+def test_a_rival_that_never_trains_decides_only_where_rates_were_searched() -> None:
+    never: Pair = pair([30.0 + seed for seed in range(6)], [None] * 6)
+    (found,) = compare({"here": never})
+    assert found.favours() is True and found.p_trained < 0.01
+    assert dataclasses.replace(found, searched=False).favours() is None
+    runs = by_recipe(load())
+    by_setting = {c.setting: found.searched for c, found in compared(runs, FORMS, ("bn", "gn")).items()}
+    assert by_setting["digits"] and not by_setting["points"] and not by_setting["imagenette"]
 
 
 def test_without_scatter_nothing_is_decided() -> None:

@@ -35,6 +35,7 @@ class Comparison:
         p_trained: two-sided probability, by Fisher's exact test, of rates of training as different as these or more
             if both were the same.
         level: coverage of the interval.
+        searched: whether each method has the rate of a search; at another rate, one that never trained might have.
     """
 
     setting: str
@@ -43,18 +44,22 @@ class Comparison:
     difference: Difference | None
     p_trained: float
     level: float
+    searched: bool = True
 
     def favours(self, margin: float = 0.0) -> bool | None:
         """Return whether this setting speaks for "the first is better", or against it, or decides nothing (``None``).
 
         For it: the first trains more often, or both train alike and the interval ends below ``margin``. Against it:
         the first trains less often, or the interval begins above zero and does not end below ``margin``. Nothing is
-        decided by fewer than three runs of a method, nor by differences without scatter, which tell no interval.
+        decided by fewer than three runs of a method, by differences without scatter, which tell no interval, or where
+        a method never trains at a rate that was not searched.
 
         Args:
             margin: points of test error that count as equal: 0 for "better", more for "not worse".
         """
         if min(self.runs) < LEAST_SEEDS:  # nor does it count where the level is shared
+            return None
+        if not self.searched and 0 in self.trained:
             return None
         if self.p_trained < 1 - self.level:
             (a, b), (n, m) = self.trained, self.runs

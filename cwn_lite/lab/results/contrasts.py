@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..recipes import get
 from ..recipes.versus import CHOSEN
@@ -138,4 +138,7 @@ def compared(
     there = {c: (a, b) for c, (a, b) in pairs.items() if a and b}
     titles = {f"{c.setting} {c.form} {c.rival}": c for c in there}
     found = compare({title: there[c] for title, c in titles.items()})
-    return {titles[comparison.setting]: comparison for comparison in found}
+    return {
+        titles[comparison.setting]: replace(comparison, searched=titles[comparison.setting].setting in CHOSEN)
+        for comparison in found
+    }
