@@ -52,10 +52,13 @@ def in_short(found: list[results.Result]) -> list[str]:
     won, lost = (sum(c.favours() is word for c in beside) for word in (True, False))
     surely = as_one.p < 1 - compare.LEVEL
     stands = "ahead of" if as_one.mean < 0 else "behind"
-    single = f"by themselves {won} favour CWO and {lost} batch norm" if won or lost else "no setting decides by itself"
+    single = "no setting decides by itself"
+    if won or lost:
+        single = f"by themselves {won} favour CWO and {lost} batch norm"
     return [
         f"In short: CWO recommended is {stands if surely else 'not told apart from'} batch norm with the same steps: "
-        f"{as_one.words()}, read as one test; {single}. [Should you use it?](book/verdict.ipynb) says when to take what."
+        f"{as_one.words()}, read as one test; {single}. [Should you use it?](book/verdict.ipynb) says when to take "
+        "what."
     ]
 
 
