@@ -261,7 +261,8 @@ def test_the_readme_has_the_results() -> None:
 
 def test_a_row_counts_every_seed() -> None:
     def run(seed: int, status: str, error: float = 4.0) -> Any:
-        known = {"name": "x", "recipe_sha": "x", "method": "ours", "env": {}}
+        data = {"name": "images", "sha256": "x" * 64}
+        known = {"name": "x", "recipe_sha": "x", "method": "ours", "env": {}, "data": data}
         return SimpleNamespace(seed=seed, status=status, test_error=error, **known)
 
     well, lost = [run(0, "done"), run(1, "done", 6.0)], [run(2, "diverged")]
