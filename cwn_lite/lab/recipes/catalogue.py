@@ -47,6 +47,7 @@ def _all() -> Iterator[Recipe]:
     yield from noise.finals()
     yield from slopes.slopes()
     yield from points.table_5()
+    yield from points.search()
     yield from photographs.table_6()
     yield from less_often.less_often()
 

@@ -26,7 +26,7 @@ WANTED: dict[str, dict[str, int]] = {
     "batches": {"batch-*": 3},
     "ablations": {"ablate-*": 3, "residual-*": 3, "noise-search-*": 1, "noise-*": 5},
     "yourmodel": {"mobilenetv2-*": 3, "shipped-*": 3},
-    "otherdata": {"points-*": 5, "modelnet40-*": 3, "imagenette-*": 3, "imagenet-*": 3},
+    "otherdata": {"points-search-*": 1, "points-*": 5, "modelnet40-*": 3, "imagenette-*": 3, "imagenet-*": 3},
 }
 """Chapter -> pattern of recipes -> seeds; of several patterns that match a recipe, the first one counts."""
 
