@@ -7,7 +7,7 @@ from typing import Any
 
 from cwn_lite.gain import leaky_relu_c
 
-from .angular import ANGULAR, RATES
+from .angular import ANGULAR
 from .recipe import Recipe
 
 SLOPE = 0.2  # of DGCNN's LeakyReLU
@@ -29,30 +29,27 @@ SMALL: dict[str, Any] = {
 }
 
 
-# Steps -> rates that all methods are given with them; SGD's last rate stays a hundredth of the first.
-TRIED: dict[str, tuple[float, ...]] = {"sgd": (0.01, 0.03, 0.1, 0.3), "angular": RATES}
+# Rates of SGD that each searched method is given; the last rate of a run is a hundredth of its first.
+SEARCHED = ("ours", "bn", "gn", "ws+gn")
+TRIED = (0.01, 0.03, 0.1, 0.3)
 VALIDATION = 300  # clouds of the generated ones' 1,200 for training
-# Steps -> method -> the rate with the smallest error on held-out clouds among those `tried`; a test holds it.
-CHOSEN: dict[str, dict[str, float]] = {"sgd": {}, "angular": {}}
+# Method -> the rate with the smallest error on held-out clouds among those `TRIED`; a test holds it.
+CHOSEN: dict[str, float] = {}
 
 
-def tried(steps: str, method: str) -> dict[float, str]:
-    """Return rate -> name of the recipe that tried it on held-out clouds.
-
-    Args:
-        steps: ``sgd`` or ``angular``.
-        method: one of ``METHODS_OF_TABLE_5``; ours is without noise.
+def tried(method: str) -> dict[float, str]:
+    """Return rate of SGD -> name of the recipe that tried it on held-out clouds; ours is without noise.
 
     Example:
-        >>> tried("sgd", "gn")[0.03]
-        'points-search-sgd-gn-lr0.03'
+        >>> tried("gn")[0.03]
+        'points-search-gn-lr0.03'
     """
-    return {lr: f"points-search-{steps}-{method}-lr{lr:g}" for lr in TRIED[steps]}
+    return {lr: f"points-search-{method}-lr{lr:g}" for lr in TRIED}
 
 
-def at_chosen_rate(steps: str, method: str) -> str:
-    """Return the name of the recipe that has a method at its chosen rate, on all clouds; arguments as of `tried`."""
-    return f"points-chosen-{steps}-{method}"
+def at_chosen_rate(method: str) -> str:
+    """Return the name of the recipe that has a method at its chosen rate of SGD, on all clouds."""
+    return f"points-chosen-{method}"
 
 
 def table_5() -> Iterator[Recipe]:
@@ -66,23 +63,14 @@ def table_5() -> Iterator[Recipe]:
 
 
 def search() -> Iterator[Recipe]:
-    """Yield each method at each rate on the generated shapes, judged on held-out clouds, then at the best one."""
-    for steps, settings, methods in (
-        ("sgd", _with_sgd, METHODS_OF_TABLE_5),
-        ("angular", _angular, ("ours", "bn", "gn")),
-    ):
-        for method in methods:
-            own = {**SMALL, **settings("points", method), **({"sigma": 0.0} if method == "ours" else {})}
-            rates = tried(steps, method)
-            for lr, name in rates.items():
-                yield Recipe.of(name=name, **{**_at(own, lr), "validation": VALIDATION})
-            if method in CHOSEN[steps]:
-                yield Recipe.of(name=at_chosen_rate(steps, method), **_at(own, CHOSEN[steps][method]))
-
-
-def _at(settings: dict[str, Any], lr: float) -> dict[str, Any]:
-    last = {"final_lr": lr / 100} if "final_lr" in settings else {}
-    return {**settings, **last, "lr": lr}
+    """Yield each searched method at each rate on the generated shapes, judged on held-out clouds, then at the best."""
+    for method in SEARCHED:
+        own = {**SMALL, **_with_sgd("points", method), **({"sigma": 0.0} if method == "ours" else {})}
+        for lr, name in tried(method).items():
+            yield Recipe.of(name=name, **{**own, "lr": lr, "final_lr": lr / 100, "validation": VALIDATION})
+        if method in CHOSEN:
+            lr = CHOSEN[method]
+            yield Recipe.of(name=at_chosen_rate(method), **{**own, "lr": lr, "final_lr": lr / 100})
 
 
 def _with_sgd(name: str, method: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..recipes import get
+from ..recipes import get, points
 from ..recipes.versus import CHOSEN
 from .compare import Comparison, compare
 from .store import Result
@@ -65,6 +65,7 @@ class Contrast:
         setting: a key of ``SETTINGS``.
         first: recipe of CWO.
         second: recipe of the rival.
+        searched: whether each has the rate of a search with equal effort.
     """
 
     form: str
@@ -72,6 +73,7 @@ class Contrast:
     setting: str
     first: str
     second: str
+    searched: bool = False
 
 
 def contrasts() -> Iterator[Contrast]:
@@ -95,9 +97,12 @@ def contrasts() -> Iterator[Contrast]:
                 forms = {"printed": "printed-sgd", "centred": "ours-sgd"}
                 forms |= {"clipped": "ours-agc"} if rival in UNCLIPPED else {}
             for form, own in forms.items():
-                yield Contrast(form, rival, screen, f"versus-{screen}-{own}", f"versus-{screen}-{arm}")
+                yield Contrast(form, rival, screen, f"versus-{screen}-{own}", f"versus-{screen}-{arm}", searched=True)
     for rival in ("bn", "gn", "ws+gn", "ws+bn", "plain"):
-        yield Contrast("printed", rival, "points", "points-ours-nonoise", f"points-{rival}")
+        if rival in points.CHOSEN:
+            yield Contrast("printed", rival, "points", *map(points.at_chosen_rate, ("ours", rival)), searched=True)
+        else:
+            yield Contrast("printed", rival, "points", "points-ours-nonoise", f"points-{rival}")
         yield Contrast("printed", rival, "imagenette", "imagenette-resnet18-ours", f"imagenette-resnet18-{rival}")
     for rival in ("bn", "gn"):
         for setting, name in (("points", "points"), ("imagenette", "imagenette-resnet18")):
@@ -138,7 +143,4 @@ def compared(
     there = {c: (a, b) for c, (a, b) in pairs.items() if a and b}
     titles = {f"{c.setting} {c.form} {c.rival}": c for c in there}
     found = compare({title: there[c] for title, c in titles.items()})
-    return {
-        titles[comparison.setting]: replace(comparison, searched=titles[comparison.setting].setting in CHOSEN)
-        for comparison in found
-    }
+    return {titles[c.setting]: replace(c, searched=titles[c.setting].searched) for c in found}
