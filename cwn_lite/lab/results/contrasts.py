@@ -100,7 +100,8 @@ def contrasts() -> Iterator[Contrast]:
                 yield Contrast(form, rival, screen, f"versus-{screen}-{own}", f"versus-{screen}-{arm}", searched=True)
     for rival in ("bn", "gn", "ws+gn", "ws+bn", "plain"):
         if rival in points.CHOSEN:
-            yield Contrast("printed", rival, "points", *map(points.at_chosen_rate, ("ours", rival)), searched=True)
+            own, other = points.at_chosen_rate("ours"), points.at_chosen_rate(rival)
+            yield Contrast("printed", rival, "points", own, other, searched=True)
         else:
             yield Contrast("printed", rival, "points", "points-ours-nonoise", f"points-{rival}")
         yield Contrast("printed", rival, "imagenette", "imagenette-resnet18-ours", f"imagenette-resnet18-{rival}")
@@ -109,8 +110,8 @@ def contrasts() -> Iterator[Contrast]:
             yield Contrast("recommended", rival, setting, f"{name}-ours-angular", f"{name}-{rival}-angular")
     unsearched = sorted({"cnn16", "resnet20"} - CHOSEN.keys())  # a set alone has no order
     for setting in ("resnet18", "resnet20-all", "cnn", *unsearched):
-        names = (f"angular-{setting}-{method}-lr0.015" for method in ("ours", "bn"))
-        yield Contrast("recommended", "bn", setting, *names)
+        own, other = (f"angular-{setting}-{method}-lr0.015" for method in ("ours", "bn"))
+        yield Contrast("recommended", "bn", setting, own, other)
 
 
 def by_recipe(found: Iterable[Result]) -> dict[str, list[Result]]:
