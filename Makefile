@@ -5,6 +5,7 @@ PYTHON  ?= python3
 WORKERS ?= 2
 PORT    ?= 8000
 SOLUTIONS ?= 1
+ARITHMETIC ?= plain avx2
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
@@ -27,7 +28,8 @@ COURSE         := _build/course
 COURSE_BUILT   := _build/.course-$(call checksum,cwn_lite book CHANGELOG.md _config.yml _toc.yml requirements.txt)
 
 # A file stays with one process, which takes the next when it is done; conftest.py puts the long ones first.
-NBVAL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval --nbval-current-env --nbval-cell-timeout 120
+PYTEST := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+NBVAL  := --nbval --nbval-current-env --nbval-cell-timeout 120
 
 .PHONY: help book pdf zip test arithmetic serve lint fmt refresh readme clean
 .NOTPARALLEL:
@@ -35,7 +37,8 @@ NBVAL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --nbval --nbval-cu
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
-	@echo "Settings: PYTHON=python3.12 (for .venv), WORKERS=2 (processes), PORT=8000 (serve), SOLUTIONS=0 (book)"
+	@echo "Settings: PYTHON=python3.12 (for .venv), WORKERS=2 (processes), PORT=8000 (serve), SOLUTIONS=0 (book)," \
+	  "ARITHMETIC=plain (arithmetic)"
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -89,13 +92,14 @@ pdf: $(BUILT) | $(INSTALLED) ## the whole book as _build/html/book.pdf, printed 
 zip: $(BUILT) | $(INSTALLED) ## the whole site as _build/html/book.zip, which needs no network
 	$(BIN)/python book/_ext/downloads.py pack _build/html
 
-# What notebooks print may not depend on the processor's arithmetic. The build runs them on the processor's own kernels,
-# the tests on the plainest, which every processor has, and `make arithmetic` on a third kind.
-test: $(BUILT) | $(INSTALLED) ## run every tier: units, doctests, lab, notebooks, pages in a browser
-	$(BIN)/python -m pytest $(NBVAL) --arithmetic plain $(NOTEBOOKS) tests cwn_lite
+test: $(BUILT) | $(INSTALLED) ## run every tier: units, doctests, lab, the executed book, pages in a browser
+	$(BIN)/python -m pytest $(PYTEST) tests cwn_lite
 
-arithmetic: $(INSTALLED) ## run the notebooks once more, on AVX2 kernels
-	$(BIN)/python -m pytest $(NBVAL) --arithmetic avx2 $(NOTEBOOKS)
+# What notebooks print may not depend on the processor's arithmetic. The build runs them on the processor's own kernels,
+# and tests hold what it prints against what is stored; here they run on the plainest kernels, which every processor has,
+# and on a third kind.
+arithmetic: $(INSTALLED) ## run the notebooks once more on each of two other kinds of arithmetic
+	for kind in $(ARITHMETIC); do $(BIN)/python -m pytest $(PYTEST) $(NBVAL) --arithmetic $$kind $(NOTEBOOKS); done
 
 serve: book ## show the book at http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)

@@ -1,4 +1,4 @@
-"""What `make test` relies on: nbval runs each notebook, compares its text, and leaves drawings alone."""
+"""What `make arithmetic` relies on: nbval runs each notebook, compares its text, and leaves drawings alone."""
 
 import json
 import shutil

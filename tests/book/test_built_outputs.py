@@ -1,4 +1,4 @@
-"""The build, which runs on the processor's own kernels, prints what is stored; nbval runs on others."""
+"""The build, which runs on the processor's own kernels, prints what is stored; `make arithmetic` runs on others."""
 
 import json
 from copy import deepcopy
