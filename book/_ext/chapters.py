@@ -32,7 +32,7 @@ def fold_cells(notebook: dict[str, Any]) -> dict[str, Any]:
         tags = student.tags(cell)
         for tag, name in FOLDED.items():
             if tag in tags and cell["cell_type"] == "code":
-                cell["metadata"]["tags"] = [*tags, "hide-input", f"cwn-{tag}"]
+                cell["metadata"]["tags"] = list(dict.fromkeys([*tags, "hide-input", f"cwn-{tag}"]))  # each once
                 cell["metadata"]["mystnb"] = {
                     "code_prompt_show": f"Show {name}",
                     "code_prompt_hide": f"Hide {name}",

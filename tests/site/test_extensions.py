@@ -99,7 +99,7 @@ def test_a_solution_that_would_leak_or_stay_is_refused(cell: dict[str, Any]) -> 
 
 
 def test_solutions_are_folded_on_the_page() -> None:
-    cells = chapters.fold_cells(notebook(code("x", "solution"), code("y", "grader"), code("z")))["cells"]
+    cells = chapters.fold_cells(notebook(code("x", "solution", "hide-input"), code("y", "grader"), code("z")))["cells"]
     assert [cell["metadata"]["tags"] for cell in cells] == [
         ["solution", "hide-input", "cwn-solution"],
         ["grader", "hide-input", "cwn-grader"],
