@@ -135,6 +135,17 @@ def test_recipes_of_table_5() -> None:
     assert "c" not in recipes.get("points-bn").values(), "a recipe of clouds states what it has and no more"
 
 
+def test_a_search_differs_from_table_5_in_rate_and_clouds_alone() -> None:
+    for method in points.SEARCHED:
+        names = points.tried(method)
+        assert tuple(names) == points.TRIED
+        found = {lr: recipes.get(name) for lr, name in names.items()}
+        for lr, recipe in found.items():
+            assert (recipe.training.lr, recipe.training.final_lr) == (lr, lr / 100)
+        usual = recipes.get("points-ours-nonoise" if method == "ours" else f"points-{method}")
+        assert found[0.1].but(validation=0).sha == usual.sha
+
+
 def test_what_does_not_go_together_is_refused(small: Recipe, few: Clouds) -> None:
     with pytest.raises(ValueError, match=r"net='cnn': data='shapes' needs net='dgcnn'"):
         Recipe.of(name="a", method="bn", data="shapes")

@@ -33,8 +33,6 @@ SMALL: dict[str, Any] = {
 SEARCHED = ("ours", "gn", "ws+gn")
 TRIED = (0.003, 0.01, 0.03, 0.1, 0.3)
 VALIDATION = 300  # clouds of the generated ones' 1,200 for training
-# Method -> the rate with the smallest error on held-out clouds among those `TRIED`; a test holds it.
-CHOSEN: dict[str, float] = {}
 
 
 def tried(method: str) -> dict[float, str]:
@@ -45,11 +43,6 @@ def tried(method: str) -> dict[float, str]:
         'points-search-gn-lr0.03'
     """
     return {lr: f"points-search-{method}-lr{lr:g}" for lr in TRIED}
-
-
-def at_chosen_rate(method: str) -> str:
-    """Return the name of the recipe that has a method at its chosen rate of SGD, on all clouds."""
-    return f"points-chosen-{method}"
 
 
 def table_5() -> Iterator[Recipe]:
@@ -63,14 +56,11 @@ def table_5() -> Iterator[Recipe]:
 
 
 def search() -> Iterator[Recipe]:
-    """Yield each searched method at each rate on the generated shapes, judged on held-out clouds, then at the best."""
+    """Yield each searched method at each rate on the generated shapes, judged on held-out clouds."""
     for method in SEARCHED:
         own = {**SMALL, **_with_sgd("points", method), **({"sigma": 0.0} if method == "ours" else {})}
         for lr, name in tried(method).items():
             yield Recipe.of(name=name, **{**own, "lr": lr, "final_lr": lr / 100, "validation": VALIDATION})
-        if method in CHOSEN:
-            lr = CHOSEN[method]
-            yield Recipe.of(name=at_chosen_rate(method), **{**own, "lr": lr, "final_lr": lr / 100})
 
 
 def _with_sgd(name: str, method: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..recipes import get, points
+from ..recipes import get
 from ..recipes.versus import CHOSEN
 from .compare import Comparison, compare
 from .store import Result
@@ -99,11 +99,7 @@ def contrasts() -> Iterator[Contrast]:
             for form, own in forms.items():
                 yield Contrast(form, rival, screen, f"versus-{screen}-{own}", f"versus-{screen}-{arm}", searched=True)
     for rival in ("bn", "gn", "ws+gn", "ws+bn", "plain"):
-        if rival in points.CHOSEN:
-            own, other = points.at_chosen_rate("ours"), points.at_chosen_rate(rival)
-            yield Contrast("printed", rival, "points", own, other, searched=True)
-        else:
-            yield Contrast("printed", rival, "points", "points-ours-nonoise", f"points-{rival}")
+        yield Contrast("printed", rival, "points", "points-ours-nonoise", f"points-{rival}")
         yield Contrast("printed", rival, "imagenette", "imagenette-resnet18-ours", f"imagenette-resnet18-{rival}")
     for rival in ("bn", "gn"):
         for setting, name in (("points", "points"), ("imagenette", "imagenette-resnet18")):
