@@ -136,14 +136,15 @@ def test_recipes_of_table_5() -> None:
 
 
 def test_a_search_differs_from_table_5_in_rate_and_clouds_alone() -> None:
-    for method in points.SEARCHED:
-        names = points.tried(method)
-        assert tuple(names) == points.TRIED
-        found = {lr: recipes.get(name) for lr, name in names.items()}
+    for arm in points.SEARCHED:
+        found = {lr: recipes.get(name) for lr, name in points.tried(arm).items()}
+        usual = recipes.get("points-ours-nonoise" if arm == "ours" else f"points-{arm}")
+        angular = arm.endswith("-angular")
+        assert tuple(found) == (points.ANGLES if angular else points.SGD_RATES)
+        assert found[0.015 if angular else 0.1].but(validation=0).sha == usual.sha
         for lr, recipe in found.items():
-            assert (recipe.training.lr, recipe.training.final_lr) == (lr, lr / 100)
-        usual = recipes.get("points-ours-nonoise" if method == "ours" else f"points-{method}")
-        assert found[0.1].but(validation=0).sha == usual.sha
+            assert recipe.training.lr == lr and recipe.data.validation == points.VALIDATION
+            assert recipe.training.final_lr == (usual.training.final_lr if angular else lr / 100)
 
 
 def test_what_does_not_go_together_is_refused(small: Recipe, few: Clouds) -> None:
