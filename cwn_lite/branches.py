@@ -6,10 +6,21 @@ from typing import NamedTuple
 
 from torch import fx, nn
 
-from cwn_lite.activations import LINEAR, Moments
+from cwn_lite.activations import KNOWN, LINEAR, Moments
 from cwn_lite.feeds import Feeds
 from cwn_lite.layers import ScaleBias
-from cwn_lite.reader import JOINS, PASSING, PRODUCTS, QUOTIENTS, SUMS, Reader, mean_square
+from cwn_lite.reader import (
+    CHOICES,
+    HOMOGENEOUS,
+    JOINS,
+    PRODUCTS,
+    QUOTIENTS,
+    RESHAPES,
+    SUMS,
+    UNBENT,
+    Reader,
+    mean_square,
+)
 from cwn_lite.rows import TRANSPOSED
 from cwn_lite.settings import told
 
@@ -46,17 +57,35 @@ def branches(feeds: Feeds) -> tuple[list[Branch], int]:
     """
     found: dict[tuple[str, ...], Branch] = {}
     counts: dict[str, int] = defaultdict(int)
+    calls = [(root, f"{root}.{node.target}".lstrip(".")) for root, graph in feeds.traced for node in graph.nodes]
     for root, graph in feeds.traced:
         reader = _Reader(feeds, root, graph)
         per_sum = [reader.branches(node) for node in graph.nodes if node.target in SUMS]
-        counts[root] = max(counts[root], sum(map(len, per_sum)))
+        if not any(outer != root and called.startswith(f"{root}.") for outer, called in calls):
+            counts[root] = max(counts[root], sum(map(len, per_sum)))  # else what calls it has counted them
         for branch in (branch for each in per_sum for branch in each):
             found.setdefault((*sorted(branch.scales), branch.last if not branch.scales else ""), branch)
     return list(found.values()), sum(counts.values())
 
 
+def equal_paths(feeds: Feeds) -> dict[str, tuple[int, float]]:
+    """Return the last scales of sums of paths with as many linear maps each -> number of paths, and factor behind.
+
+    No path is a shortcut there; ``n`` signals of one size add up to one with ``n`` times the second moment.
+
+    Args:
+        feeds: of the model.
+    """
+    found: dict[str, tuple[int, float]] = {}
+    for root, graph in feeds.traced:
+        reader = _Reader(feeds, root, graph)
+        for node in (node for node in graph.nodes if node.target in SUMS):
+            found |= reader.equal_paths(node)
+    return found
+
+
 class Scaled(NamedTuple):
-    """A linear map with a scale behind it.
+    """A linear map, and the scale behind it.
 
     Attributes:
         layer: the map.
@@ -64,11 +93,13 @@ class Scaled(NamedTuple):
             scaled, summed or joined on the way.
         left: what gates leave of a signal on its way to the map, 1/2 behind squeeze and excitation, with the numbers
             by which the forward multiplies there; 1 without a gate.
+        carried: by what maps before this one, with no scale between, have multiplied a second moment.
     """
 
     layer: nn.Module
     fed: Moments
     left: float
+    carried: float = 1.0
 
     @property
     def stretch(self) -> float:
@@ -87,7 +118,7 @@ class Scaled(NamedTuple):
 
 
 def scaled(feeds: Feeds) -> dict[str, Scaled]:
-    """Return name of a scale -> the linear map right before it.
+    """Return name of a scale -> the linear map before it, with activations and reshapes between at most.
 
     Args:
         feeds: of the model.
@@ -103,12 +134,15 @@ def scaled(feeds: Feeds) -> dict[str, Scaled]:
             # Of several readings, what changes least counts.
             other = found.get(name, pair)
             left = min(pair.left, other.left, key=lambda left: abs(math.log(left)))
-            found[name] = Scaled(pair.layer, min(pair.fed, other.fed, key=lambda fed: fed.second), left)
+            fed, carried = min(pair.fed, other.fed, key=lambda fed: fed.second), min(pair.carried, other.carried)
+            found[name] = Scaled(pair.layer, fed, left, carried)
     return found
 
 
-def growth(feeds: Feeds) -> float:
-    """Return the largest second moment that a traced model would make of a signal with second moment 1.
+def growth(feeds: Feeds) -> tuple[float, list[str]]:
+    """Return the largest second moment that a traced model would make of a signal with second moment 1, and where.
+
+    The places are the layers that multiply it, or that are added there; those of the graph where it grows most.
 
     A linear map keeps it, but for what its activation left too much of it; a norm makes it 1; a scale, a number and a
     parameter multiply it; a gate quarters it; a sum adds it up.
@@ -116,7 +150,8 @@ def growth(feeds: Feeds) -> float:
     Args:
         feeds: of the model.
     """
-    return max((_Reader(feeds, root, graph).growth() for root, graph in feeds.traced), default=1.0)
+    found = (_Reader(feeds, root, graph).growth() for root, graph in feeds.traced)
+    return max(found, key=lambda each: each[0], default=(1.0, []))
 
 
 class _Reader(Reader):
@@ -124,12 +159,7 @@ class _Reader(Reader):
 
     def branches(self, node: fx.Node) -> list[Branch]:
         """Return the branches that a sum adds to a stream; none if it is part of a longer sum, or feeds norms alone."""
-        users = self._users(node)
-        if node in self._fixed or (len(users) == 1 and users[0].target in SUMS):
-            return []
-        if users and all(self._is_norm(user) for user in users):
-            return []
-        ways = self._ways(self._terms(node))
+        ways = self._summed(node)
         maps = {term: self._maps(way) for term, way in ways.items()}
         fewest = min(maps.values(), default=0)
         second, alpha = node.all_input_nodes[-1], node.kwargs.get("alpha")
@@ -141,6 +171,25 @@ class _Reader(Reader):
         room = max(0.0, 1 - max(map(abs, kept), default=1.0) ** 2) / max(1, len(longer))
         return [self._branch(term, ways[term], factors[term], room) for term in longer]
 
+    def equal_paths(self, node: fx.Node) -> dict[str, tuple[int, float]]:
+        """Return the last scales of the terms of a sum -> number of terms and factor, if all have as many maps."""
+        ways = self._summed(node)
+        maps = {self._maps(way) for way in ways.values()}
+        ends = {term: self._last_scales(term, way) for term, way in ways.items()}
+        if len(maps) != 1 or 0 in maps or None in ends.values():
+            return {}
+        after = self._after(node)
+        return {name: (len(ways), after * value) for found in ends.values() for name, value in (found or {}).items()}
+
+    def _summed(self, node: fx.Node) -> dict[fx.Node, set[fx.Node]]:
+        """Return the terms of a sum and the ways to them; none if it is part of a longer sum, or feeds norms alone."""
+        users = self._users(node)
+        if node in self._fixed or (len(users) == 1 and users[0].target in SUMS):
+            return {}
+        if users and all(self._is_norm(user) for user in users):
+            return {}
+        return self._ways(self._terms(node))
+
     def _ways(self, terms: list[fx.Node]) -> dict[fx.Node, set[fx.Node]]:
         """Return for each term the nodes on the way to it from where all terms part; empty if they do not."""
         common = set.intersection(*(self._behind[term] | {term} for term in terms))
@@ -150,7 +199,12 @@ class _Reader(Reader):
         return {term: self._between(term, fork) for term in terms}
 
     def _maps(self, way: set[fx.Node]) -> int:
-        return sum(self._is_map(each) for each in way)
+        """The number of maps on the longest of the paths of a way: those side by side count once."""
+        depth: dict[fx.Node, int] = {}
+        for node in sorted(way, key=self._order.__getitem__):
+            behind = max((depth[each] for each in self._signals[node] if each in depth), default=0)
+            depth[node] = behind + self._mixes(node)
+        return max(depth.values(), default=0)
 
     def _terms(self, node: fx.Node) -> list[fx.Node]:
         """The terms of a sum and of the sums that are part of nothing else."""
@@ -186,7 +240,7 @@ class _Reader(Reader):
             elif node.target in SUMS:
                 before = [each for each in self._streams(node) if each in way]
                 factor *= math.sqrt(len(before))
-            elif node.target not in JOINS:
+            elif node.target not in (*JOINS, *CHOICES):
                 before = before[:1]  # what else an operation takes are sizes
             found = [known[each] for each in before]
             merged: dict[str, float] = {}
@@ -197,8 +251,9 @@ class _Reader(Reader):
 
     def _streams(self, node: fx.Node) -> list[fx.Node]:
         """The terms of a sum but for residual branches, which start small by themselves."""
-        maps = {term: self._maps(way) for term, way in self._ways(self._signals[node]).items()}
-        return [term for term in self._signals[node] if not maps or maps[term] == min(maps.values())]
+        terms = self._terms(node)
+        maps = {term: self._maps(way) for term, way in self._ways(terms).items()}
+        return [term for term in terms if not maps or maps[term] == min(maps.values())]
 
     def maps(self) -> dict[fx.Node, Scaled]:
         """Return linear map -> what feeds it."""
@@ -206,7 +261,7 @@ class _Reader(Reader):
         found: dict[fx.Node, Scaled] = {}
         for node in self._graph.nodes:
             before, layer = node.all_input_nodes, self._called(node)
-            passes = self._kind(node) in PASSING or node.target in (*SUMS, *JOINS)
+            passes = self._kind(node) in UNBENT or node.target in (*SUMS, *JOINS)
             passes |= node.target in (*PRODUCTS, *QUOTIENTS) and len(self._signals[node]) == 1
             signals = [self._gated(before[0], before[1])] if self._halvings(node) else []
             signals = signals or (self._signals[node] if passes else [])
@@ -217,15 +272,34 @@ class _Reader(Reader):
         return found
 
     def scaled(self) -> dict[str, Scaled]:
-        """Return scale -> the map right before it."""
+        """Return scale -> the map before it."""
         maps = self.maps()
-        scales = [node for node in self._graph.nodes if isinstance(self._called(node), ScaleBias)]
-        fed = {scale: scale.all_input_nodes[0] for scale in scales if scale.all_input_nodes}
-        return {self._name(scale): maps[node] for scale, node in fed.items() if node in maps}
+        found: dict[str, Scaled] = {}
+        for scale in self._graph.nodes:
+            if not isinstance(self._called(scale), ScaleBias):
+                continue
+            path = self._unscaled(scale)
+            own = [maps[node] for node in path if node in maps]
+            if own:
+                carried = math.prod(pair.stretch for pair in own[1:])
+                found[self._name(scale)] = own[0]._replace(carried=carried)
+        return found
 
-    def growth(self) -> float:
-        """Return the largest second moment in the graph."""
+    def _unscaled(self, node: fx.Node) -> list[fx.Node]:
+        """What lies before a node and feeds it alone, back to the last scale, norm, sum or product of signals."""
+        path: list[fx.Node] = []
+        while len(self._signals[node]) == 1 and len(self._users(self._signals[node][0])) == 1:
+            node = self._signals[node][0]
+            number = node.target in (*PRODUCTS, *QUOTIENTS)
+            if not (self._is_map(node) or number or self._kind(node) in HOMOGENEOUS | RESHAPES | KNOWN.keys()):
+                break
+            path.append(node)
+        return path
+
+    def growth(self) -> tuple[float, list[str]]:
+        """Return the largest second moment in the graph, and the last layers before it grows."""
         maps = self.maps()
+        places: list[fx.Node] = []
         moments: dict[fx.Node, float] = {}
         for node in self._graph.nodes:
             signals = self._signals[node]
@@ -244,4 +318,7 @@ class _Reader(Reader):
             elif node.target in PRODUCTS and len(inputs) == 2:
                 moment = max((moments[each] for each in signals if not self._is_gate(each)), default=1.0)
             moments[node] = min(moment * self._factor(node) ** 2, 1e30)
-        return max(moments.values(), default=1.0)
+            if moments[node] > 1.2 * max(inputs, default=1.0):
+                before = [each for each in (*self._behind[node], node) if each.op == "call_module"]
+                places += [max(before, key=self._order.__getitem__)] if before else []
+        return max(moments.values(), default=1.0), [self._name(node) for node in dict.fromkeys(places)]

@@ -51,10 +51,10 @@ def constrain(
     such methods are announced by a warning, and :meth:`Constraint.violation` measures the distance.
 
     A residual network whose batch norms were replaced would explode if its branches start as strong as their stream,
-    and any deep one whose activations leave more than a ReLU: it gets a warning that names them, with
-    :func:`cwn_lite.scale_branches` as the way out. Warnings also name a batch norm on the input that was replaced,
-    frozen weights without a batch norm behind them, and, at the next step, weights that
-    :class:`cwn_lite.AngularMuon` pulls apart and that nothing projects.
+    and any deep one of sums of equal paths, or whose activations leave more than a ReLU: it gets a warning that names
+    them, with :func:`cwn_lite.scale_branches` as the way out. Warnings also name a batch norm on the input that was
+    replaced, frozen weights without a batch norm behind them, and, at the next step, weights that were frozen and train
+    now, and those that :class:`cwn_lite.AngularMuon` pulls apart and that nothing projects.
 
     The layers and the constraint need to be said once: what :func:`cwn_lite.replace_batchnorm` was told holds here
     until told otherwise.
@@ -108,7 +108,10 @@ def constrain(
     note(model, selection, settings)
     remember(selection.modules.values(), settings)
     warn_of_starts(model, settings)
-    return Constraint(optimizers, held, selection, settings)
+    constraint = Constraint(optimizers, held, selection, settings)
+    frozen = [name for name, code in selection.codes.items() if code == "frozen"]
+    constraint._frozen = {name: model.get_submodule(name.removesuffix("weight").removesuffix(".")) for name in frozen}
+    return constraint
 
 
 def _shared_out(optimizers: Sequence[Optimizer], selection: Selection) -> list[dict[str, nn.Module]]:
@@ -161,6 +164,7 @@ class Constraint:
         self._optimizers = tuple(optimizers)
         self._compiled: Project | None = None
         self._versions: dict[str, int] = {}
+        self._frozen: dict[str, nn.Module] = {}
         self._hooks = [optimizer.register_step_post_hook(self._after_step) for optimizer in optimizers]
         self._hooks += [optimizer.register_step_pre_hook(self._before_step) for optimizer in optimizers]
         for optimizer in optimizers:
@@ -256,8 +260,23 @@ class Constraint:
                 stacklevel=4,
             )
 
+    def _check_frozen(self) -> None:
+        """Warn once of weights that were frozen and got a gradient since: nothing constrains them."""
+        if torch.compiler.is_compiling() or not self._frozen:
+            return
+        freed = [name for name, module in self._frozen.items() if getattr(module.weight, "grad", None) is not None]
+        for name in freed:
+            del self._frozen[name]
+        if freed and self.spherize:
+            warnings.warn(
+                f"{some(freed)}, frozen when constrain was called, is trained now, unconstrained: call remove() on "
+                "this constraint, and constrain anew",
+                stacklevel=4,
+            )
+
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._check_new_groups(optimizer)
+        self._check_frozen()
         held = self._held[id(optimizer)].items()
         self._versions = {name: module.weight._version for name, module in held if "weight" in module._parameters}
 

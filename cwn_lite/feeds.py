@@ -77,7 +77,7 @@ class Feeds:
             readings = trace(module, training)
         except (Exception, UntraceableError) as error:  # whatever a forward may raise
             self._distrust(module)
-            if type(module).forward is not nn.Module.forward:  # a ModuleDict has none
+            if has_forward(module):
                 kind = type(error).__name__
                 self.failures[name] = textwrap.shorten(f"{kind}: {error}", 200, placeholder=" ...")
         else:
@@ -161,17 +161,18 @@ class Feeds:
     def heads(self) -> set[str] | None:
         """Return the linear maps whose output becomes the model's without a scale or another map behind them.
 
-        ``None`` if the model's own forward could not be traced.
+        Of a model that has no forward, those of its parts. ``None`` if a forward that counts could not be traced.
         """
-        if not self.graphs or "" in self.failures:
+        parts = self.parts()
+        if not parts or not parts.isdisjoint(self.failures) or not parts <= {name for name, _ in self.traced}:
             return None
         found: set[str] = set()
-        for graph in self.graphs:
+        for root, graph in ((root, graph) for root, graph in self.traced if root in parts):
             front = [node for node in graph.nodes if node.op == "output"]
             seen = set(front)
             while front:
                 node = front.pop()
-                module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+                module = self.modules.get(f"{root}.{node.target}".lstrip(".")) if node.op == "call_module" else None
                 if module is not None and is_linear_map(module):
                     found.add(self._names[id(module)])
                 elif not _has_scale(module) and node.target not in NORM_FUNCTIONS:
@@ -179,6 +180,14 @@ class Feeds:
                     seen |= new
                     front += new
         return found
+
+    def parts(self, name: str = "") -> set[str]:
+        """Return the module of this name, or, if it has no forward, as a ModuleDict, its parts that have layers."""
+        module = self.modules[name]
+        if has_forward(module):
+            return {name} if any(module.children()) or not name else set()
+        children = (self._names[id(child)] for child in module.children())
+        return set().union(*(self.parts(child) for child in children))
 
     def _failure(self, name: str) -> str:
         """Why the module around ``name`` could not be traced, as the end of a sentence."""
@@ -189,6 +198,11 @@ class Feeds:
                 where = f" of {outer}" if outer else ""
                 return f" (the forward{where} raised {self.failures[outer]})"
         return ""
+
+
+def has_forward(module: nn.Module) -> bool:
+    """Return whether a module can be called; a ModuleDict, for one, cannot."""
+    return type(module).forward is not nn.Module.forward or "forward" in vars(module)
 
 
 def _is_stock(layer: nn.Module) -> bool:

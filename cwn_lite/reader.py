@@ -20,6 +20,8 @@ PRODUCTS = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_
 _DIVIDES = ("div", "div_", "divide", "divide_", "true_divide", "true_divide_")
 QUOTIENTS = (operator.truediv, operator.itruediv, torch.div, torch.divide, torch.true_divide, *_DIVIDES)
 JOINS = (torch.cat, torch.concat, torch.stack, "cat")
+# Of two signals the larger or the smaller.
+CHOICES = (torch.maximum, torch.minimum, torch.max, torch.min, "maximum", "minimum", "max", "min")
 HALVES = (torch.sigmoid, F.sigmoid, F.hardsigmoid, "sigmoid", "sigmoid_")  # at the start: their inputs are about zero
 GATES = (*HALVES, torch.softmax, F.softmax, "softmax")
 # What keeps or scales a signal, by name, since torchvision's and timm's ways to drop a branch are not torch's own.
@@ -33,7 +35,14 @@ POOLING |= {"Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d", "interpol
 # What makes half of half of its input, ReLU6 if that is below 6: modules, functions and methods.
 HOMOGENEOUS = PASSING - {"ScaleBias"} | POOLING | {"ReLU", "ReLU6", "LeakyReLU", "relu", "relu_", "relu6", "leaky_relu"}
 RESHAPES = {"view", "reshape", "unsqueeze", "squeeze", "expand", "expand_as", "flatten", "permute", "contiguous"}
-RESHAPES |= {"getitem", "to", "Flatten"}
+RESHAPES |= {"getitem", "to", "Flatten", "Unflatten", "unflatten", "transpose", "swapaxes", "movedim", "clone", "float"}
+RESHAPES |= {"half", "bfloat16", "type", "type_as", "chunk", "split", "narrow", "roll", "flip", "ChannelShuffle"}
+# What lets through all that a linear map made, and bends nothing: no pool, which takes means or the largest.
+UNBENT = PASSING | RESHAPES | {kind for kind in POOLING if "max" not in kind.lower() and "avg" not in kind.lower()}
+# What computes with weights beside linear maps: attention, and functions of a parameter.
+_MIXING = {"MultiheadAttention"}
+_FUNCTIONS = {"linear", "matmul", "mm", "einsum"}
+_FUNCTIONS |= {f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)}
 HALF_MODULES = (nn.Sigmoid, nn.Hardsigmoid)
 GATE_MODULES = (*HALF_MODULES, nn.Softmax)
 # What is asked of a signal without taking part in it.
@@ -228,6 +237,18 @@ class Reader:
     def _is_map(self, node: fx.Node) -> bool:
         called = self._called(node)
         return called is not None and is_linear_map(called)
+
+    def _mixes(self, node: fx.Node) -> bool:
+        """Whether a node computes with weights of rows: a linear map, attention, or a function of a parameter."""
+        if self._is_map(node) or self._kind(node) in _MIXING:
+            return True
+        return self._kind(node) in _FUNCTIONS and any(self._is_weight(each) for each in node.all_input_nodes)
+
+    def _is_weight(self, node: fx.Node) -> bool:
+        """Whether a node is a parameter, or made of one."""
+        while node in self._fixed and node.op != "get_attr" and node.all_input_nodes:
+            node = node.all_input_nodes[0]
+        return node.op == "get_attr"
 
     def _is_norm(self, node: fx.Node) -> bool:
         called = self._called(node)

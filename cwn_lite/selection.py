@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from cwn_lite.checks import check_module
-from cwn_lite.feeds import Feeds
+from cwn_lite.feeds import Feeds, has_forward
 from cwn_lite.report import record, recorded
 from cwn_lite.rows import fan_in, is_linear_map
 from cwn_lite.settings import Settings
@@ -146,12 +146,16 @@ def _heads(model: nn.Module, classifier: Named | None) -> dict[int, str]:
         if named and not any(id(module) in named and is_linear_map(module) for module in model.modules()):
             raise ValueError(f"classifier names {list(classifier)}, and none of it is a Linear or convolution")
         return dict.fromkeys(named, "named as a classifier by the caller")
-    feeds = Feeds(model, modes=(True, False))
-    found = feeds.heads()
+    feeds = Feeds(getattr(model, "_orig_mod", model), modes=(True, False))  # compiled or not
     maps = {name: module for name, module in feeds.modules.items() if is_linear_map(module)}
     linears = [module for module in maps.values() if isinstance(module, nn.Linear)]
+    kind = type(feeds.modules[""]).__name__
+    found = feeds.heads()
+    if not has_forward(feeds.modules[""]) and any("." not in name for name in maps):
+        return {id(module): _LAST for module in linears[-1:]}  # what layers beside the parts are for, no forward says
     if found is None:
-        if "" in feeds.failures:
+        failed = next((feeds.failures[part] for part in sorted(feeds.parts()) if part in feeds.failures), None)
+        if failed:
             name = next((name for name, module in maps.items() if linears and module is linears[-1]), "")
             taken = (
                 f"so {name}, the last Linear, is taken for the classifier and all others are constrained"
@@ -159,8 +163,7 @@ def _heads(model: nn.Module, classifier: Named | None) -> dict[int, str]:
                 else "and it has no Linear, so no layer is taken for a classifier and all are constrained"
             )
             warnings.warn(
-                f"the forward of {type(model).__name__} could not be traced ({feeds.failures['']}), {taken}; say "
-                "classifier=(...) to choose",
+                f"the forward of {kind} could not be traced ({failed}), {taken}; say classifier=(...) to choose",
                 stacklevel=4,
             )
         return {id(module): _LAST for module in linears[-1:]}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cwn_lite.activations import LINEAR, RELU
-from cwn_lite.branches import Branch, Scaled, branches, growth, scaled
+from cwn_lite.branches import Branch, Scaled, branches, equal_paths, growth, scaled
 from cwn_lite.checks import check_module, check_nonnegative, some
 from cwn_lite.feeds import Feeds
 from cwn_lite.layers import ScaleBias
@@ -32,7 +32,8 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     terms of a sum (``+``, ``-``, ``torch.add``, ``torch.sub``, their methods) with more linear maps on their way than
     the shortcut has. :func:`cwn_lite.report` names them. A number by which the forward multiplies a branch counts, and
     so does that several scales end it: together they make ``1 / √L``, with a scale of at most 1. Where the forward
-    makes the stream smaller, as ``(x + f(x)) / √2`` does, a branch starts larger by as much as is lost.
+    makes the stream smaller, as ``(x + f(x)) / √2`` does, a branch starts larger by as much as is lost. In a sum of
+    ``n`` paths with as many maps each, where none is a shortcut, the last scale of each starts at ``1 / √n``.
 
     The squared norm ``c`` that :func:`cwn_lite.replace_batchnorm` was told makes up for what a ReLU takes away. Where
     less is taken the scale behind starts smaller. Behind a linear map that gets another's output, with no activation
@@ -40,8 +41,9 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
     (``centralize="mixing"``, or none) it is ``√(2/c)``: 2 is what such a row wants behind a ReLU. Behind a leaky ReLU,
     PReLU, ELU, CELU or SELU of second moment ``E[f²]`` it is ``1 / √(c E[f²])``, or of centred rows
     ``1 / √(c Var[f])``, if that is below 1; all other activations are taken for a ReLU. Behind a transposed
-    convolution with strides, of whose rows each output sees a part, it is larger. Where such a scale ends a branch the
-    factors are multiplied.
+    convolution with strides, of whose rows each output sees a part, it is larger. A map without a scale of its own, as
+    the depthwise one of a separable convolution, counts at the next scale behind it; activations may lie between.
+    Where such a scale ends a branch the factors are multiplied.
 
     Behind a map that gets what a gate has multiplied, as those do that follow squeeze and excitation, it is twice as
     large: a sigmoid of about zero is one half, and the signals of a deep network of such blocks would all but vanish.
@@ -99,6 +101,10 @@ def scale_branches(model: nn.Module, scale: float | None = None) -> tuple[str, .
         if start > torch.finfo(dtype).max:
             raise ValueError(f"scale must fit {name}, which is of {dtype}, got {scale}")
     words = dict.fromkeys(starts, f"last scale of a residual branch, one of {count}")
+    for name, (paths, factor) in equal_paths(feeds).items():
+        if name not in starts:  # else it ends a branch that is such a sum
+            starts[name] = min(1.0, paths**-0.5 / abs(factor or 1.0))
+            words[name] = f"one of {paths} equal paths of a sum"
     for name, pair in scaled(feeds).items():
         keeping, why = _keeps(pair)
         if keeping != 1 and (scale is None or name not in starts):
@@ -120,13 +126,15 @@ def _keeps(pair: Scaled) -> tuple[float, str]:
     settings = told(pair.layer)
     if settings is None or not settings.spherize:
         return 1.0, ""
-    factor, reasons = pair.stretch**-0.5, []
+    factor, reasons = (pair.stretch * pair.carried) ** -0.5, []
     if pair.stretch > 1:
         activated = "behind an activation that leaves more than a ReLU"
         kept = activated if settings.centred(pair.layer) or pair.fed != RELU else "behind rows that keep their mean"
         reasons = ["behind a map that no activation feeds" if pair.fed == LINEAR else kept]
     elif pair.stretch < 1:
         reasons = ["behind a transposed convolution with strides"]
+    if pair.carried != 1:
+        reasons.append("behind maps that no scale follows")
     if pair.left != 1:
         factor, reasons = factor / pair.left, [*reasons, "behind what a gate halves"]
     return factor, ", ".join(reasons)
@@ -214,31 +222,32 @@ def _warn_of_frozen_rows(feeds: Feeds, settings: Settings) -> None:
 
 
 def _warn_of_growth(feeds: Feeds) -> None:
-    grown = growth(feeds)
-    if grown <= _MUCH:
+    grown, where = growth(feeds)
+    found, _ = branches(feeds) if grown > _MUCH else ([], 0)
+    if grown <= _MUCH + sum(branch.normed for branch in found):  # what begins with a norm adds no more than 1
         return
-    found, _ = branches(feeds)
-    full = [names for branch in found if (names := [n for n in branch.scales if not _is_started(feeds.modules[n])])]
+    free = {name for name, module in feeds.modules.items() if isinstance(module, ScaleBias) and not _is_started(module)}
+    full = [names for branch in found if (names := [name for name in branch.scales if name in free])]
     bare = _bare(feeds, found)
-    wide = [name for name, pair in scaled(feeds).items() if pair.stretch > 1 and not _is_started(feeds.modules[name])]
+    equal = [name for name, (paths, factor) in equal_paths(feeds).items() if name in free and paths * factor**2 > 1]
+    wide = [name for name, pair in scaled(feeds).items() if name in free and pair.stretch * pair.carried > 1]
+    cause, ways = "residual branches", f" ({len(full or bare)} branches: "
     if full:
-        number, named = len(full), some([name for names in full for name in names])
-        way_out = f"{_START}, or start the last scale of each branch at 0"
+        named = some([name for names in full for name in names])
+        ways += f"{named}): {_START}, or start the last scale of each branch at 0"
     elif bare:
-        number, named, way_out = len(bare), some(bare), f"they {_BARE}"
+        ways += f"{some(bare)}): they {_BARE}"
+    elif equal:
+        cause, ways = "sums of equal paths", f" (that end in {some(equal)}): {_START}"
     elif wide:
-        warnings.warn(
-            "without normalization, rows of this squared norm would make the second moment of the signal grow about "
-            f"{grown:.3g}-fold, since what feeds them leaves more of it than a ReLU (before {some(wide)}): {_START}, "
-            "or choose c by cwn_lite.leaky_relu_c",
-            stacklevel=4,
-        )
-        return
+        cause = "rows of this squared norm"
+        fed = any(pair.stretch > 1 for name, pair in scaled(feeds).items() if name in wide)
+        why = "what feeds them leaves more of it than a ReLU" if fed else "no scale follows some of them"
+        ways = f", since {why} (before {some(wide)}): {_START}, or choose c by cwn_lite.leaky_relu_c"
     else:
-        return  # what is left has norms of another kind inside, and does not double a stream
+        cause, ways = "sums, or maps that no scale follows,", f" (at {some(where)}): they {_BARE}"
     warnings.warn(
-        "without normalization, residual branches would make the second moment of the signal grow about "
-        f"{grown:.3g}-fold ({number} branches: {named}): {way_out}",
+        f"without normalization, {cause} would make the second moment of the signal grow about {grown:.3g}-fold{ways}",
         stacklevel=4,
     )
 

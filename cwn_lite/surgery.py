@@ -87,7 +87,11 @@ def replace_batchnorm(
     settle((), c, centralize, spherize)
     norms = {name: m for name, m in model.named_modules() if isinstance(m, _BatchNorm)}
     like = _neighbours(model)
-    news = {name: replacement(name, norm, like[id(norm)], per_sample=per_sample) for name, norm in norms.items()}
+    news: dict[str, nn.Module | str] = {}
+    for name, norm in norms.items():
+        outer = next((kept for kept, new in news.items() if isinstance(new, str) and name.startswith(f"{kept}.")), None)
+        inside = None if outer is None else f"part of {outer}, which is kept"
+        news[name] = inside or replacement(name, norm, like[id(norm)], per_sample=per_sample)
     replaced = {id(norms[name]): new for name, new in news.items() if isinstance(new, nn.Module)}
     kept = {name: new for name, new in news.items() if isinstance(new, str)}
     if not replaced:

@@ -200,3 +200,29 @@ def test_a_long_reason_ends_between_words() -> None:
 
     with pytest.warns(UserWarning, match=r"endlessly \.\.\.\)"):
         select(Loop())
+
+
+class Agent(nn.Module):
+    """Two networks and no forward, as an actor and a critic often are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.critic = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1))
+        self.actor = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4))
+
+
+def test_without_a_forward_each_part_has_its_own_classifier() -> None:
+    def constrained(model: nn.Module) -> tuple[str, ...]:
+        return cwn.constrain(torch.optim.SGD(model.parameters(), lr=0.1), model).names
+
+    assert constrained(Agent()) == ("critic.0.weight", "actor.0.weight")
+    networks = {"critic": Agent(), "nested": nn.ModuleDict({"actor": Agent().actor})}
+    assert len(constrained(nn.ModuleDict(networks))) == 3
+    ends_in_a_map = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 3))
+    assert constrained(nn.ModuleDict({"G": ends_in_a_map})) == ("G.0.weight",)
+
+
+def test_the_classifier_of_a_compiled_model_is_found() -> None:
+    inner = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    model = cwn.replace_batchnorm(torch.compile(inner))
+    assert cwn.report(model).names("free") == ("_orig_mod.3",)

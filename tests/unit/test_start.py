@@ -69,17 +69,66 @@ def test_what_is_no_sum_is_no_branch(join: Callable[[Tensor, Tensor], Tensor]) -
     assert snapshot(model) == before
 
 
-def test_a_sum_of_equal_paths_is_no_branch() -> None:
-    class Fork(nn.Module):
+class Paths(nn.Module):
+    """Paths with one convolution each, as in networks that merge them for inference; with or without a shortcut."""
+
+    def __init__(self, paths: int, shortcut: bool, width: int = 16) -> None:
+        super().__init__()
+        self.paths = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)) for _ in range(paths)
+        )
+        self.drop, self.shortcut = nn.Dropout(0.0), shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.drop(sum(path(x) for path in self.paths))
+        return F.relu(x + y if self.shortcut else y)
+
+
+@pytest.mark.parametrize("paths", [2, 3, 4])
+@pytest.mark.parametrize("shortcut", [False, True])
+def test_a_sum_of_equal_paths_is_as_large_as_one(paths: int, shortcut: bool) -> None:
+    """All of them start, so that together they are one branch, or with no shortcut the stream itself."""
+
+    def network() -> nn.Sequential:
+        torch.manual_seed(0)
+        blocks = (Paths(paths, shortcut) for _ in range(12))
+        return cwn.replace_batchnorm(
+            nn.Sequential(nn.Conv2d(16, 16, 1), nn.ReLU(), *blocks), c=cwn.C_CENTERED, classifier=()
+        )
+
+    model, x = network(), torch.randn(32, 16, 6, 6)
+    names = cwn.scale_branches(model)
+    assert len(names) == 12 * paths
+    wanted = (paths * (12 if shortcut else 1)) ** -0.5
+    assert all(model.get_submodule(name).weight.tolist() == pytest.approx([wanted] * 16) for name in names)
+    before, after = (float(part(x).detach().square().mean()) for part in (model[:2], model))
+    assert 0.1 < after / before < 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cwn.constrain(torch.optim.SGD(model.parameters(), lr=0.1), model)
+    model = network()
+    cause = "residual branches" if shortcut else "sums of equal paths"
+    with pytest.warns(UserWarning, match=rf"{cause} would make .*-fold .*scale_branches"):
+        cwn.constrain(torch.optim.SGD(model.parameters(), lr=0.1), model)
+
+
+def test_at_zero_branches_are_silent_and_equal_paths_are_not() -> None:
+    model = cwn.replace_batchnorm(nn.Sequential(Paths(2, False), Paths(2, True)), classifier=())
+    cwn.scale_branches(model, 0.0)
+    first, second = (float(block.paths[0][1].weight[0].detach()) for block in model)
+    assert (first, second) == (pytest.approx(0.5**0.5), 0.0)
+
+
+def test_of_the_larger_of_two_paths_both_start() -> None:
+    class Larger(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.a = nn.Sequential(nn.Conv2d(4, 4, 3), cwn.ScaleBias(4))
-            self.b = nn.Sequential(nn.Conv2d(4, 4, 3), cwn.ScaleBias(4))
+            self.paths = nn.ModuleList(nn.Sequential(nn.Conv2d(4, 4, 1), cwn.ScaleBias(4)) for _ in range(2))
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.a(x) + self.b(x)
+            return x + torch.maximum(self.paths[0](x), self.paths[1](x))
 
-    assert cwn.scale_branches(nn.Sequential(Fork())) == ()
+    assert cwn.scale_branches(nn.Sequential(Larger())) == ("0.paths.0.1", "0.paths.1.1")
 
 
 class PreActivation(nn.Module):

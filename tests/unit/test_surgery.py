@@ -236,3 +236,23 @@ def test_the_ablations(centralize: bool, spherize: bool) -> None:
     else:
         assert torch.equal(net[0].weight.flatten(1), rows)
         assert lines(net)[0] == ("0", "Conv2d", "free", "neither constraint is asked for")
+
+
+class Split(nn.BatchNorm2d):
+    """Half of a batch has statistics of its own, as timm's SplitBatchNorm2d."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features)
+        self.aux = nn.ModuleList([nn.BatchNorm2d(features)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = x.chunk(2)
+        return torch.cat([super().forward(first), self.aux[0](second)])
+
+
+def test_a_batch_norm_inside_one_that_is_kept_is_kept() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), Split(4), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+    with pytest.warns(UserWarning, match="2 batch norms .* kept"):
+        cwn.replace_batchnorm(net)
+    assert type(net[1].aux[0]) is nn.BatchNorm2d and isinstance(net[4], cwn.ScaleBias)
+    assert ("1.aux.0", "BatchNorm2d", "kept", "part of 1, which is kept") in lines(net)

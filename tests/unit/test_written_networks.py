@@ -499,3 +499,145 @@ def test_tracing_copies_no_optimizer_that_a_model_only_names() -> None:
     finally:
         del Lit.configure.__globals__["optimizer"]
     assert constraint.names == ("layers.0.weight",)
+
+
+def alone(n: int, make: Callable[[], list[nn.Module]]) -> nn.Sequential:
+    """Return a network of ``n`` times these layers, with its batch norms replaced as the README has it."""
+    torch.manual_seed(0)
+    layers = [layer for _ in range(n) for layer in make()]
+    return cwn.replace_batchnorm(nn.Sequential(*layers), c=C, centralize="mixing", classifier=())
+
+
+def separable() -> list[nn.Module]:
+    depthwise = nn.Conv2d(32, 32, 3, padding=1, padding_mode="circular", groups=32, bias=False)
+    return [depthwise, nn.Conv2d(32, 32, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU()]
+
+
+class Spelt(nn.Module):
+    """Something of the input that bends nothing, then a convolution and batch norm."""
+
+    def __init__(self, way: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.way, self.conv, self.norm = way, nn.Conv2d(32, 32, 1), nn.BatchNorm2d(32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.norm(self.conv(self.way(x)))
+        return y
+
+
+FAR: dict[str, Callable[[], list[nn.Module]]] = {
+    "separable, one scale": separable,
+    "activation before the scale": lambda: [nn.Conv2d(32, 32, 1), nn.SELU(), nn.BatchNorm2d(32)],
+    "leaky before the scale": lambda: [nn.Conv2d(32, 32, 1), nn.LeakyReLU(0.2), nn.BatchNorm2d(32)],
+    "three maps, one scale": lambda: [*(nn.Conv2d(32, 32, 1) for _ in range(3)), nn.BatchNorm2d(32), nn.ReLU()],
+    "slice": lambda: [Spelt(lambda x: x[:, :])],
+    "padding": lambda: [Spelt(nn.ZeroPad2d(0))],
+    "transposed": lambda: [Spelt(lambda x: x.transpose(2, 3).contiguous())],
+    "shuffled": lambda: [Spelt(nn.ChannelShuffle(4))],
+    "in chunks": lambda: [Spelt(lambda x: torch.cat(x.chunk(2, 1), 1))],
+}
+
+
+@pytest.mark.parametrize("make", FAR.values(), ids=FAR)
+def test_what_lies_between_a_map_and_its_scale_or_the_map_before_hides_neither(
+    make: Callable[[], list[nn.Module]],
+) -> None:
+    x = torch.randn(8, 32, 8, 8)
+    model = alone(20, make)
+    assert rms(model(x)) > 2 * rms(alone(1, make)(x)), "it grows"
+    with pytest.warns(UserWarning, match="rows of this squared norm would make .*scale_branches"):
+        constrain(model)
+    model = alone(20, make)
+    cwn.scale_branches(model)
+    assert 0.1 < rms(model(x)) < 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        constrain(model)
+
+
+def test_what_trains_after_it_was_frozen_is_named_once() -> None:
+    model = replaced(nn.Sequential(*conv(3, 4), nn.ReLU(), *conv(4, 4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2)))
+    model[3].weight.requires_grad_(False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    cwn.constrain(optimizer, model)
+
+    def step() -> list[str]:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            optimizer.zero_grad()
+            model(torch.randn(8, 3, 4, 4)).square().mean().backward()
+            optimizer.step()
+        return warned(said)
+
+    assert step() == []
+    model[3].weight.requires_grad_(True)
+    (said,) = step()
+    assert said.startswith("3.weight, frozen when constrain was called") and "constrain anew" in said
+    assert step() == []
+
+
+def test_an_attention_and_a_function_of_a_parameter_are_branches() -> None:
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.inner = nn.BatchNorm1d(16), nn.MultiheadAttention(16, 2, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.norm(x.transpose(1, 2)).transpose(1, 2)
+            y: Tensor = x + self.inner(h, h, h, need_weights=False)[0]
+            return y
+
+    class Function(nn.Module):
+        def __init__(self, linear: bool) -> None:
+            super().__init__()
+            self.weight, self.norm, self.linear = nn.Parameter(torch.eye(16)), nn.BatchNorm1d(16), linear
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = F.linear(x, self.weight) if self.linear else x @ self.weight.t()
+            return x + self.norm(y.transpose(1, 2)).transpose(1, 2)
+
+    model = replaced(nn.Sequential(nn.Linear(16, 16), Attends(), Function(True), Function(False), nn.Linear(16, 2)))
+    assert cwn.scale_branches(model) == ("1.norm", "2.norm", "3.norm")
+
+
+def test_branches_count_once_though_training_cannot_be_traced() -> None:
+    class Adds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(*conv(8, 8), nn.ReLU(), *conv(8, 8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = x + self.inner(x)
+            return y
+
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.out = nn.Sequential(*conv(3, 8), nn.ReLU()), nn.Linear(8, 2)
+            self.blocks = nn.Sequential(*(Adds() for _ in range(16)))
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                x = x * (1 + 0.2 * torch.randn(x.size(0), 1, 1, 1))
+            y: Tensor = self.out(self.blocks(self.stem(x)).mean((2, 3)))
+            return y
+
+    model = replaced(Noisy(), classifier=("out",))
+    assert len(cwn.scale_branches(model)) == 16
+    assert model.blocks[0].inner[4].weight[0].item() == 0.25
+
+
+def test_normed_branches_of_a_stream_are_not_blamed_on_an_activation() -> None:
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = x + self.inner(x)
+            return y
+
+    stem = [nn.Linear(4, 8), nn.BatchNorm1d(8), nn.LeakyReLU(), nn.Linear(8, 8), nn.BatchNorm1d(8), nn.LeakyReLU()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        constrain(replaced(nn.Sequential(*stem, *(Normed() for _ in range(24)), nn.Linear(8, 2))))
