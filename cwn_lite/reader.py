@@ -34,9 +34,10 @@ POOLING |= {f"{kind}_pool{n}d" for kind in ("max", "avg", "adaptive_avg", "adapt
 POOLING |= {"Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d", "interpolate", "pad", "PixelShuffle"}
 # What makes half of half of its input, ReLU6 if that is below 6: modules, functions and methods.
 HOMOGENEOUS = PASSING - {"ScaleBias"} | POOLING | {"ReLU", "ReLU6", "LeakyReLU", "relu", "relu_", "relu6", "leaky_relu"}
-RESHAPES = {"view", "reshape", "unsqueeze", "squeeze", "expand", "expand_as", "flatten", "permute", "contiguous"}
+RESHAPES = {"view", "reshape", "unsqueeze", "squeeze", "expand", "flatten", "permute", "contiguous"}
 RESHAPES |= {"getitem", "to", "Flatten", "Unflatten", "unflatten", "transpose", "swapaxes", "movedim", "clone", "float"}
-RESHAPES |= {"half", "bfloat16", "type", "type_as", "chunk", "split", "narrow", "roll", "flip", "ChannelShuffle"}
+_LIKE = {"reshape_as", "view_as", "expand_as", "type_as"}  # of what comes second, the size or the dtype alone
+RESHAPES |= _LIKE | {"half", "bfloat16", "type", "chunk", "split", "narrow", "roll", "flip", "ChannelShuffle"}
 # What lets through all that a linear map made, and bends nothing: no pool, which takes means or the largest.
 UNBENT = PASSING | RESHAPES | {kind for kind in POOLING if "max" not in kind.lower() and "avg" not in kind.lower()}
 # What computes with weights beside linear maps: attention, and functions of a parameter.
@@ -67,7 +68,8 @@ class Reader:
         self._behind: dict[fx.Node, set[fx.Node]] = {}
         fixed: set[fx.Node] = set()
         for node in graph.nodes:
-            inputs = [each for each in node.all_input_nodes if each not in fixed]
+            inputs = node.all_input_nodes[: 1 if self._kind(node) in _LIKE else None]
+            inputs = [each for each in inputs if each not in fixed]
             if self._is_fixed(node, inputs):
                 fixed.add(node)
             self._signals[node] = inputs
@@ -122,7 +124,7 @@ class Reader:
 
     def _users(self, node: fx.Node) -> list[fx.Node]:
         """What uses an output as a signal, not for its size."""
-        return [each for each in node.users if each not in self._fixed]
+        return [each for each in node.users if each not in self._fixed and node in self._signals[each]]
 
     def _value(self, path: str) -> Any:
         owner, _, name = path.rpartition(".")

@@ -525,6 +525,18 @@ class Spelt(nn.Module):
         return y
 
 
+class Tokens(nn.Module):
+    """A linear map and a batch norm over all tokens, in the shape of the map's output again, as LeViT has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.norm = nn.Linear(8, 8, bias=False), nn.BatchNorm1d(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.linear(x)
+        return self.norm(y.flatten(0, -2)).reshape_as(y)
+
+
 FAR: dict[str, Callable[[], list[nn.Module]]] = {
     "separable, one scale": separable,
     "activation before the scale": lambda: [nn.Conv2d(32, 32, 1), nn.SELU(), nn.BatchNorm2d(32)],
@@ -534,6 +546,8 @@ FAR: dict[str, Callable[[], list[nn.Module]]] = {
     "padding": lambda: [Spelt(nn.ZeroPad2d(0))],
     "transposed": lambda: [Spelt(lambda x: x.transpose(2, 3).contiguous())],
     "shuffled": lambda: [Spelt(nn.ChannelShuffle(4))],
+    "as another's shape": lambda: [Spelt(lambda x: x.flatten(2).reshape_as(x))],
+    "a token at a time": lambda: [Tokens()],
     "in chunks": lambda: [Spelt(lambda x: torch.cat(x.chunk(2, 1), 1))],
 }
 
