@@ -139,8 +139,12 @@ def test_a_rival_that_never_trains_decides_only_where_rates_were_searched() -> N
     assert found.favours() is True and found.p_trained < 0.01
     assert dataclasses.replace(found, searched=False).favours() is None
     runs = by_recipe(load())
-    by_setting = {c.setting: found.searched for c, found in compared(runs, FORMS, ("bn", "gn")).items()}
-    assert by_setting["digits"] and not by_setting["points"] and not by_setting["imagenette"]
+    searched = {
+        (c.setting, c.form, c.rival) for c, found in compared(runs, FORMS, ("bn", "gn")).items() if found.searched
+    }
+    assert {("digits", "printed", "bn"), ("points", "printed", "bn"), ("points", "printed", "gn")} < searched
+    assert not any(setting == "imagenette" for setting, _, _ in searched)
+    assert ("points", "recommended", "gn") in searched
 
 
 def test_without_scatter_nothing_is_decided() -> None:

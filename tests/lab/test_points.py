@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import cwn_lite as cwn
-from cwn_lite.lab import Options, Recipe, data, recipes, run
+from cwn_lite.lab import Options, Recipe, data, recipes, results, run
 from cwn_lite.lab.data import Clouds
 from cwn_lite.lab.data.clouds import build_clouds
 from cwn_lite.lab.errors import LabError
@@ -145,6 +145,17 @@ def test_a_search_differs_from_table_5_in_rate_and_clouds_alone() -> None:
         for lr, recipe in found.items():
             assert recipe.training.lr == lr and recipe.data.validation == points.VALIDATION
             assert recipe.training.final_lr == (usual.training.final_lr if angular else lr / 100)
+
+
+def test_chosen_rates_are_the_best_of_those_tried() -> None:
+    """On held-out clouds, by one seed; a run that did not train counts as such."""
+    assert tuple(points.CHOSEN) == points.SEARCHED
+    for method, rate in points.CHOSEN.items():
+        known = {lr: results.of_recipe(recipes.get(name)) for lr, name in points.tried(method).items()}
+        errors = {lr: run.test_error if run.status == "done" else 100.0 for lr, (run,) in known.items()}
+        assert rate == min(errors, key=errors.__getitem__), (method, errors)
+        best, held_out = recipes.get(points.at_chosen_rate(method)), recipes.get(points.tried(method)[rate])
+        assert held_out.but(validation=0).sha == best.sha
 
 
 def test_what_does_not_go_together_is_refused(small: Recipe, few: Clouds) -> None:

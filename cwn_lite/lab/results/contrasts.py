@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..recipes import get
+from ..recipes import get, points
 from ..recipes.versus import CHOSEN
 from .compare import Comparison, compare
 from .store import Result
@@ -81,7 +81,7 @@ def contrasts() -> Iterator[Contrast]:
 
     Example:
         >>> next(c for c in contrasts() if c.rival == "gn" and c.setting == "points").second
-        'points-gn'
+        'points-chosen-gn'
     """
     for rival in ("bn", "gn", "ws", "ws+gn", "ws+bn", "wn", "cwn", "plain"):
         yield Contrast("printed", rival, "cnn16-e4", "cnn16-ours-nonoise-e4", f"cnn16-{rival}-e4")
@@ -99,11 +99,17 @@ def contrasts() -> Iterator[Contrast]:
             for form, own in forms.items():
                 yield Contrast(form, rival, screen, f"versus-{screen}-{own}", f"versus-{screen}-{arm}", searched=True)
     for rival in ("bn", "gn", "ws+gn", "ws+bn", "plain"):
-        yield Contrast("printed", rival, "points", "points-ours-nonoise", f"points-{rival}")
+        if rival in points.CHOSEN:
+            own, other = (points.at_chosen_rate(method) for method in ("ours", rival))
+            yield Contrast("printed", rival, "points", own, other, searched=True)
+        else:
+            yield Contrast("printed", rival, "points", "points-ours-nonoise", f"points-{rival}")
         yield Contrast("printed", rival, "imagenette", "imagenette-resnet18-ours", f"imagenette-resnet18-{rival}")
     for rival in ("bn", "gn"):
-        for setting, name in (("points", "points"), ("imagenette", "imagenette-resnet18")):
-            yield Contrast("recommended", rival, setting, f"{name}-ours-angular", f"{name}-{rival}-angular")
+        own, other = (points.at_chosen_rate(f"{method}-angular") for method in ("ours", rival))
+        yield Contrast("recommended", rival, "points", own, other, searched=True)
+        own, other = (f"imagenette-resnet18-{method}-angular" for method in ("ours", rival))
+        yield Contrast("recommended", rival, "imagenette", own, other)
     unsearched = sorted({"cnn16", "resnet20"} - CHOSEN.keys())  # a set alone has no order
     for setting in ("resnet18", "resnet20-all", "cnn", *unsearched):
         own, other = (f"angular-{setting}-{method}-lr0.015" for method in ("ours", "bn"))
