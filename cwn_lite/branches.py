@@ -286,10 +286,15 @@ class _Reader(Reader):
         return found
 
     def _unscaled(self, node: fx.Node) -> list[fx.Node]:
-        """What lies before a node and feeds it alone, back to the last scale, norm, sum or product of signals."""
+        """What lies before a node, back to the last scale, norm, sum or product of signals.
+
+        Before the first map it ends where a signal parts: what a stream and its branch have in common is no growth.
+        """
         path: list[fx.Node] = []
-        while len(self._signals[node]) == 1 and len(self._users(self._signals[node][0])) == 1:
+        while len(self._signals[node]) == 1:
             node = self._signals[node][0]
+            if any(map(self._is_map, path)) and len(self._users(node)) > 1:
+                break
             number = node.target in (*PRODUCTS, *QUOTIENTS)
             if not (self._is_map(node) or number or self._kind(node) in HOMOGENEOUS | RESHAPES | KNOWN.keys()):
                 break

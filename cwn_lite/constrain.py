@@ -267,7 +267,7 @@ class Constraint:
         freed = [name for name, module in self._frozen.items() if getattr(module.weight, "grad", None) is not None]
         for name in freed:
             del self._frozen[name]
-        if freed and self.spherize:
+        if freed:
             warnings.warn(
                 f"{some(freed)}, frozen when constrain was called, is trained now, unconstrained: call remove() on "
                 "this constraint, and constrain anew",

@@ -119,6 +119,21 @@ def test_at_zero_branches_are_silent_and_equal_paths_are_not() -> None:
     assert (first, second) == (pytest.approx(0.5**0.5), 0.0)
 
 
+def test_a_map_whose_output_goes_elsewhere_too_has_its_scale() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.norm = nn.Linear(4, 4), nn.Linear(4, 4), nn.BatchNorm1d(4)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            y = self.second(self.first(x))
+            return self.norm(y), y
+
+    model = cwn.replace_batchnorm(Both(), c=cwn.C_CENTERED, classifier=())
+    assert cwn.scale_branches(model) == ("norm",)
+    assert model.norm.weight.tolist() == pytest.approx([cwn.C_CENTERED**-0.5] * 4)
+
+
 def test_of_the_larger_of_two_paths_both_start() -> None:
     class Larger(nn.Module):
         def __init__(self) -> None:
