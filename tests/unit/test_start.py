@@ -134,6 +134,23 @@ def test_a_map_whose_output_goes_elsewhere_too_has_its_scale() -> None:
     assert model.norm.weight.tolist() == pytest.approx([cwn.C_CENTERED**-0.5] * 4)
 
 
+def test_maps_side_by_side_make_no_longer_path() -> None:
+    class Halves(nn.Module):
+        """Two halves of the channels by a convolution each, beside one that makes all of them."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.whole = nn.Sequential(nn.Conv2d(4, 4, 1), cwn.ScaleBias(4))
+            self.halves = nn.ModuleList(nn.Sequential(nn.Conv2d(4, 2, 1), cwn.ScaleBias(2)) for _ in range(2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.whole(x) + torch.cat([half(x) for half in self.halves], 1)
+
+    model = nn.Sequential(Halves())
+    assert set(cwn.scale_branches(model)) == {"0.whole.1", "0.halves.0.1", "0.halves.1.1"}
+    assert all(model.get_submodule(f"0.{name}").weight[0] == 0.5**0.5 for name in ("whole.1", "halves.0.1"))
+
+
 def test_of_the_larger_of_two_paths_both_start() -> None:
     class Larger(nn.Module):
         def __init__(self) -> None:
