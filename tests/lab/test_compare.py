@@ -172,7 +172,7 @@ def test_contrasts_name_recipes_that_differ_in_the_method_alone() -> None:
     own = {"name", "method", "lr", "weight_decay", "decay_scale_bias", "coherence_decay", "clip"}
     own |= {"residual", "residual_alpha", "residual_gamma", "init_scale"}
     own |= {"c", "centralize", "spherize", "sigma", "schedule", "noise_per_sample", "groups", "ws_gain"}
-    own |= {"classifier", "noise_rises", "mixing", "gates"}
+    own |= {"classifier", "noise_rises", "mixing", "gates", "final_lr"}
     known = list(contrasts())
     assert len({(c.form, c.rival, c.setting) for c in known}) == len(known)
     for contrast in known:
