@@ -264,7 +264,8 @@ class Constraint:
         """Warn once of weights that were frozen and got a gradient since: nothing constrains them."""
         if torch.compiler.is_compiling() or not self._frozen:
             return
-        freed = [name for name, module in self._frozen.items() if getattr(module.weight, "grad", None) is not None]
+        weights = {name: getattr(module, "weight", None) for name, module in self._frozen.items()}
+        freed = [n for n, w in weights.items() if isinstance(w, Tensor) and w.requires_grad and w.grad is not None]
         for name in freed:
             del self._frozen[name]
         if freed:
